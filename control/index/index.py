@@ -1,0 +1,202 @@
+"""The index: all objects by key, and which of them refer to which.
+
+`apply` and `delete` take one object at a time and return the names of the resources that may have changed by it; only
+those need compiling again. Equal objects change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from control.index.links import Links
+from control.model.decode import Known
+from control.model.objects import EndpointSlice, Key, Pod, Service
+from control.model.protocol import mesh_ports
+from control.model.routes import BackendRef, HTTPRoute, ReferenceGrant
+from meshproxy.wire.names import PORT_KINDS, PortKey
+
+Item = TypeVar("Item")
+
+
+class Index:
+    """What is known of a cluster (or of a folder of files). Holds no time and no I/O."""
+
+    __slots__ = (
+        "_routes_by_backend", "_routes_by_namespace", "_routes_by_parent", "_slices_by_pod", "_slices_by_service",
+        "grants", "pods", "routes", "services", "slices",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.services: dict[Key, Service] = {}
+        self.slices: dict[Key, EndpointSlice] = {}
+        self.pods: dict[Key, Pod] = {}
+        self.routes: dict[Key, HTTPRoute] = {}
+        self.grants: dict[str, dict[Key, ReferenceGrant]] = {}
+        self._slices_by_service: Links[Key, Key] = Links()
+        self._slices_by_pod: Links[Key, Key] = Links()
+        self._routes_by_parent: Links[Key, Key] = Links()
+        self._routes_by_backend: Links[Key, Key] = Links()
+        self._routes_by_namespace: Links[Key, str] = Links()  # of backends in another namespace than the route's
+
+    def apply(self, item: Known) -> set[str]:
+        """Take a new or changed object."""
+        return self._replace(type(item), item.key, item)
+
+    def delete(self, kind: type[Known], key: Key) -> set[str]:
+        """Forget an object; one that is not known changes nothing."""
+        return self._replace(kind, key, None)
+
+    def _replace(self, kind: type[Known], key: Key, new: Known | None) -> set[str]:
+        if kind is Service:
+            return self._put_service(key, new if isinstance(new, Service) else None)
+        if kind is EndpointSlice:
+            return self._put_slice(key, new if isinstance(new, EndpointSlice) else None)
+        if kind is Pod:
+            return self._put_pod(key, new if isinstance(new, Pod) else None)
+        if kind is HTTPRoute:
+            return self._put_route(key, new if isinstance(new, HTTPRoute) else None)
+        return self._put_grant(key, new if isinstance(new, ReferenceGrant) else None)
+
+    def _put_service(self, key: Key, new: Service | None) -> set[str]:
+        old = self.services.get(key)
+        if old == new:
+            return set()
+        _put(self.services, key, new)
+        names = {name for service in (old, new) if service is not None for name in service_names(service)}
+        for slice_ in self.slices_of(key):
+            names |= _workload_names(_pods(slice_))
+        return names | self._route_names(self._routes_by_backend.sources(key))
+
+    def _put_slice(self, key: Key, new: EndpointSlice | None) -> set[str]:
+        old = self.slices.get(key)
+        if old == new:
+            return set()
+        _put(self.slices, key, new)
+        self._slices_by_service.put(key, [new.service] if new is not None and new.service is not None else [])
+        self._slices_by_pod.put(key, _pods(new) if new is not None else [])
+        names: set[str] = set()
+        for slice_ in (old, new):
+            if slice_ is not None:
+                names |= _workload_names(_pods(slice_)) | self._endpoints_names(slice_)
+        return names
+
+    def _put_pod(self, key: Key, new: Pod | None) -> set[str]:
+        old = self.pods.get(key)
+        if old == new:
+            return set()
+        _put(self.pods, key, new)
+        names = _workload_names([key])
+        for slice_key in self._slices_by_pod.sources(key):
+            names |= self._endpoints_names(self.slices[slice_key])
+        return names
+
+    def _put_route(self, key: Key, new: HTTPRoute | None) -> set[str]:
+        old = self.routes.get(key)
+        if old == new:
+            return set()
+        names = self._route_names([key]) if old is not None else set()
+        _put(self.routes, key, new)
+        backends = backends_of(new) if new is not None else []
+        self._routes_by_parent.put(key, parents_of(new) if new is not None else [])
+        self._routes_by_backend.put(key, backends)
+        self._routes_by_namespace.put(key, {backend.namespace for backend in backends} - {key.namespace})
+        return names | (self._route_names([key]) if new is not None else set())
+
+    def _put_grant(self, key: Key, new: ReferenceGrant | None) -> set[str]:
+        grants = self.grants.setdefault(key.namespace, {})
+        old = grants.get(key)
+        _put(grants, key, new)
+        if not grants:
+            del self.grants[key.namespace]
+        return set() if old == new else self._route_names(self._routes_by_namespace.sources(key.namespace))
+
+    def slices_of(self, service: Key) -> list[EndpointSlice]:
+        """Return the slices of a Service, by name."""
+        return [self.slices[key] for key in sorted(self._slices_by_service.sources(service))]
+
+    def slices_with(self, pod: Key) -> list[EndpointSlice]:
+        """Return the slices that have a Pod among their endpoints, by namespace and name."""
+        return [self.slices[key] for key in sorted(self._slices_by_pod.sources(pod))]
+
+    def routes_of(self, service: Key) -> list[HTTPRoute]:
+        """Return the routes that name a Service as a parent, by namespace and name."""
+        return [self.routes[key] for key in sorted(self._routes_by_parent.sources(service))]
+
+    def is_granted(self, route: HTTPRoute, service: Key) -> bool:
+        """Tell whether a ReferenceGrant lets a route send to a Service of another namespace."""
+        return any(
+            any(
+                (source.group, source.kind, source.namespace)
+                == ("gateway.networking.k8s.io", "HTTPRoute", route.metadata.namespace)
+                for source in grant.spec.from_
+            )
+            and any(
+                (target.group, target.kind) == ("", "Service") and target.name in {"", service.name}
+                for target in grant.spec.to
+            )
+            for grant in self.grants.get(service.namespace, {}).values()
+        )
+
+    def names(self) -> set[str]:
+        """Return the names of all resources that there are."""
+        return {name for service in self.services.values() for name in service_names(service)} | _workload_names(
+            self.pods
+        )
+
+    def _endpoints_names(self, slice_: EndpointSlice) -> set[str]:
+        service = self.services.get(slice_.service) if slice_.service is not None else None
+        if service is None:
+            return set()
+        return {PortKey(*service.key, port.port).name("endpoints") for port in mesh_ports(service)}
+
+    def _route_names(self, routes: Iterable[Key]) -> set[str]:
+        parents = {parent for key in routes for parent in parents_of(self.routes[key])}
+        services = [self.services[parent] for parent in parents if parent in self.services]
+        return {PortKey(*service.key, port.port).name("routes") for service in services for port in mesh_ports(service)}
+
+
+def service_names(service: Service) -> list[str]:
+    """Return the names of the resources that exist because of a Service."""
+    if service.spec.type == "ExternalName":
+        return []
+    keys = [PortKey(*service.key, port.port) for port in mesh_ports(service)]
+    return [f"service/{service.key}", *(key.name(kind) for key in keys for kind in PORT_KINDS)]
+
+
+def parents_of(route: HTTPRoute) -> set[Key]:
+    """Return the Services that a route names as parents, whether they exist or not."""
+    return {
+        Key(parent.namespace or route.metadata.namespace, parent.name)
+        for parent in route.spec.parent_refs
+        if (parent.group, parent.kind) == ("", "Service")
+    }
+
+
+def backend_key(route: HTTPRoute, backend: BackendRef) -> Key:
+    return Key(backend.namespace or route.metadata.namespace, backend.name)
+
+
+def backends_of(route: HTTPRoute) -> list[Key]:
+    """Return the Services that a route sends to, whether they exist or not."""
+    return [
+        backend_key(route, backend)
+        for rule in route.spec.rules
+        for backend in rule.backend_refs
+        if (backend.group, backend.kind) == ("", "Service")
+    ]
+
+
+def _pods(slice_: EndpointSlice) -> set[Key]:
+    return {pod for endpoint in slice_.endpoints if (pod := slice_.pod_of(endpoint)) is not None}
+
+
+def _workload_names(pods: Iterable[Key]) -> set[str]:
+    return {f"workload/{pod}" for pod in pods}
+
+
+def _put(items: dict[Key, Item], key: Key, new: Item | None) -> None:
+    if new is None:
+        items.pop(key, None)
+    else:
+        items[key] = new

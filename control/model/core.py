@@ -1,0 +1,59 @@
+"""What Services and EndpointSlices must hold beyond their schemas, as an API server checks it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from control.model.objects import EndpointSlice, Service
+from control.model.schema import Flaw, shown
+from meshproxy.wire.address import address_problem
+
+
+def check_service(service: Service) -> list[Flaw]:
+    """Return what is wrong with a Service that has passed its schema."""
+    flaws: list[Flaw] = []
+    ports = service.spec.ports
+    names: set[str] = set()
+    numbers: set[tuple[int, str]] = set()
+    for i, port in enumerate(ports):
+        path = f"spec.ports[{i}]"
+        if not port.name and len(ports) > 1:
+            flaws.append(Flaw(f"{path}.name", "is required where there are several ports"))
+        if port.name and port.name in names:
+            flaws.append(Flaw(f"{path}.name", f"{shown(port.name)} names another port too"))
+        if (port.port, port.protocol) in numbers:
+            flaws.append(Flaw(f"{path}.port", f"{port.port}/{port.protocol} stands twice"))
+        names.add(port.name)
+        numbers.add((port.port, port.protocol))
+    return flaws
+
+
+def check_endpoint_slice(slice_: EndpointSlice) -> list[Flaw]:
+    """Return what is wrong with an EndpointSlice that has passed its schema.
+
+    Loopback and link-local addresses are allowed here, though an API server refuses them: without a cluster they are
+    where the endpoints are.
+    """
+    flaws: list[Flaw] = []
+    names: set[str] = set()
+    for i, port in enumerate(slice_.ports):
+        if port.name in names:
+            flaws.append(Flaw(f"ports[{i}].name", f"{shown(port.name)} names another port too"))
+        names.add(port.name)
+    if slice_.address_type == "FQDN":
+        return flaws
+    for i, endpoint in enumerate(slice_.endpoints):
+        for j, address in enumerate(endpoint.addresses):
+            if problem := _address_problem(address, slice_.address_type):
+                flaws.append(Flaw(f"endpoints[{i}].addresses[{j}]", problem))
+    return flaws
+
+
+def _address_problem(address: str, family: str) -> str:
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address_problem(address)
+    if family != f"IPv{ip.version}":
+        return f"{address} is IPv{ip.version}; allowed: {family}, the slice's addressType"
+    return address_problem(str(ip))

@@ -1,0 +1,201 @@
+"""Validation by OpenAPI v3 schemas as Kubernetes writes them ("structural schemas").
+
+`schemas/` holds those of HTTPRoute and ReferenceGrant, taken from the Gateway API's CRDs (v1.6, experimental channel,
+without descriptions and CEL rules; the CEL rules that matter are in `httproute`), and those of the core objects,
+written after the Kubernetes API reference. A keyword that is not evaluated here cannot stand in them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+import msgspec
+import re2
+from msgspec import UNSET, Struct, UnsetType, field
+
+JSON = Any
+"""A JSON value: None, bool, int, float, str, list or dict with string keys."""
+
+MAX_SHOWN_CHARS = 80
+_FORMATS = {
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+}
+_DATE_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+}
+
+
+class Flaw(NamedTuple):
+    """One thing that is wrong with an object: where (`spec.rules[0].name`), and what is allowed instead."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class Schema(Struct, forbid_unknown_fields=True, frozen=True):
+    """The keywords of a structural schema that are evaluated; all of them, so that none is passed over."""
+
+    type: str = ""
+    properties: dict[str, Schema] = {}
+    additional: Schema | None = field(name="additionalProperties", default=None)
+    items: Schema | None = None
+    required: list[str] = []
+    enum: list[str | int] = []
+    pattern: str = ""
+    format: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    min_length: int = field(name="minLength", default=0)
+    max_length: int | None = field(name="maxLength", default=None)
+    min_items: int = field(name="minItems", default=0)
+    max_items: int | None = field(name="maxItems", default=None)
+    default: Any | UnsetType = UNSET
+    list_type: str = field(name="x-kubernetes-list-type", default="")
+    list_keys: list[str] = field(name="x-kubernetes-list-map-keys", default_factory=list)
+    int_or_string: bool = field(name="x-kubernetes-int-or-string", default=False)
+    preserve: bool = field(name="x-kubernetes-preserve-unknown-fields", default=False)
+
+
+@cache
+def load(name: str) -> Schema:
+    """Return the schema `schemas/NAME.json`."""
+    data = resources.files("control.model").joinpath("schemas", f"{name}.json").read_bytes()
+    return msgspec.json.decode(data, type=Schema)
+
+
+def validate(schema: Schema, value: JSON, path: str, flaws: list[Flaw]) -> JSON:
+    """Return a copy of `value` with defaults filled in and nulls left out, as the API server would store it.
+
+    What breaks the schema is added to `flaws`, all of it; the result is then of no use.
+    """
+    if schema.int_or_string:
+        if not isinstance(value, (int, str)) or isinstance(value, bool):
+            flaws.append(Flaw(path, f"is {_kind(value)}; allowed: integer or string"))
+        return value
+    if not _is_type(schema.type, value):
+        flaws.append(Flaw(path, f"is {_kind(value)}; allowed: {schema.type}"))
+        return value
+    if isinstance(value, dict):
+        return _validate_object(schema, value, path, flaws)
+    if isinstance(value, list):
+        return _validate_list(schema, value, path, flaws)
+    if isinstance(value, str):
+        _check_string(schema, value, path, flaws)
+    elif not isinstance(value, bool):
+        _check_number(schema, value, path, flaws)
+    if schema.enum and value not in schema.enum:
+        flaws.append(Flaw(path, f"{shown(value)} is unknown; allowed: {', '.join(map(str, schema.enum))}"))
+    return value
+
+
+def shown(value: JSON) -> str:
+    """Return a value as an error message quotes it: short, printable."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[: MAX_SHOWN_CHARS - 3]}..."
+
+
+def _validate_object(schema: Schema, value: dict[str, JSON], path: str, flaws: list[Flaw]) -> dict[str, JSON]:
+    known = schema.properties
+    result: dict[str, JSON] = {}
+    for key, item in value.items():
+        place = f"{path}.{key}" if path else key
+        sub = known.get(key) or schema.additional
+        if sub is not None:
+            # A null stands for a field that is not set; the API server drops it.
+            if item is not None:
+                result[key] = validate(sub, item, place, flaws)
+        elif schema.preserve:
+            result[key] = item
+        else:
+            allowed = ", ".join(sorted(known)) or "no field"
+            flaws.append(Flaw(place[:1000], f"unknown field; allowed: {allowed}"))
+    for key, sub in known.items():
+        if key not in result and sub.default is not UNSET:
+            result[key] = validate(sub, sub.default, f"{path}.{key}", flaws)
+    missing = [key for key in schema.required if key not in result]
+    flaws.extend(Flaw(f"{path}.{key}" if path else key, "is required") for key in missing)
+    return result
+
+
+def _validate_list(schema: Schema, value: list[JSON], path: str, flaws: list[Flaw]) -> list[JSON]:
+    count = len(value)
+    if count < schema.min_items or (schema.max_items is not None and count > schema.max_items):
+        most = "" if schema.max_items is None else f" to {schema.max_items}"
+        flaws.append(Flaw(path, f"has {count} items; allowed: {schema.min_items}{most}"))
+    assert schema.items is not None
+    seen: set[tuple[JSON, ...]] = set()
+    result: list[JSON] = []
+    for i, item in enumerate(value):
+        valid = validate(schema.items, item, f"{path}[{i}]", flaws)
+        result.append(valid)
+        if schema.list_type in {"set", "map"}:
+            key = _list_key(schema, valid)
+            if key is not None and key in seen:
+                flaws.append(Flaw(f"{path}[{i}]", f"{', '.join(map(shown, key))} stands twice"))
+            elif key is not None:
+                seen.add(key)
+    return result
+
+
+def _list_key(schema: Schema, item: JSON) -> tuple[JSON, ...] | None:
+    if not schema.list_keys:
+        return (item,) if isinstance(item, (str, int)) else None
+    if not isinstance(item, dict):
+        return None
+    key = tuple(item.get(name) for name in schema.list_keys)
+    return key if all(part is None or isinstance(part, (str, int)) for part in key) else None
+
+
+def _check_string(schema: Schema, value: str, path: str, flaws: list[Flaw]) -> None:
+    if not _is_unicode(value):
+        flaws.append(Flaw(path, "holds half of a surrogate pair; allowed: valid Unicode"))
+    elif len(value) < schema.min_length or (schema.max_length is not None and len(value) > schema.max_length):
+        most = "" if schema.max_length is None else f" to {schema.max_length}"
+        flaws.append(Flaw(path, f"has {len(value)} characters; allowed: {schema.min_length}{most}"))
+    elif schema.pattern and not _compiled(schema.pattern).search(value):
+        flaws.append(Flaw(path, f"{shown(value)} is malformed; allowed: {schema.pattern}"))
+    elif schema.format == "date-time" and not _compiled(_DATE_TIME).search(value):
+        flaws.append(Flaw(path, f"{shown(value)} is no time; allowed: RFC 3339, as 2026-01-31T12:00:00Z"))
+
+
+def _check_number(schema: Schema, value: float, path: str, flaws: list[Flaw]) -> None:
+    least, most = _FORMATS.get(schema.format, (None, None))
+    low = schema.minimum if schema.minimum is not None else least
+    high = schema.maximum if schema.maximum is not None else most
+    if (low is not None and value < low) or (high is not None and value > high):
+        allowed = f"at least {low:.0f}" if high is None else f"{low:.0f} to {high:.0f}"
+        flaws.append(Flaw(path, f"{shown(value)} is out of range; allowed: {allowed}"))
+
+
+def _is_type(name: str, value: JSON) -> bool:
+    return isinstance(value, _TYPES[name]) and (name == "boolean" or not isinstance(value, bool))
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any(0xD800 <= ord(char) <= 0xDFFF for char in text)
+
+
+def _kind(value: JSON) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    return next((name for name, types in _TYPES.items() if isinstance(value, types)), type(value).__name__)
+
+
+@cache
+def _compiled(pattern: str) -> Any:
+    # RE2: the patterns meet text from outside, and some would make a backtracking matcher slow.
+    return re2.compile(pattern)

@@ -1,0 +1,57 @@
+"""A listener of the admin server."""
+
+from __future__ import annotations
+
+import asyncio
+
+from meshproxy.admin.connection import Connection
+from meshproxy.admin.desk import Desk
+from meshproxy.http1.request import RequestGrammar
+
+MAX_CONNECTIONS = 64
+"""More are closed at once: whoever fills them up must not take the proxy's descriptors."""
+
+
+class AdminServer:
+    """Serves one desk on one address. `start` once, `close` once; all in the loop's own thread."""
+
+    __slots__ = ("_connections", "_server", "desk", "grammar")
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.grammar = RequestGrammar()
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port (chosen by the system for 0). OSError if the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(loop, self), host, port)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    def admit(self, connection: Connection) -> bool:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def discard(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def close(self) -> None:
+        """Stop listening; idle connections close at once, the others after the answer in progress."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in list(self._connections):
+            connection.close()
+
+    def abort(self) -> None:
+        """Cut off what `close` has left."""
+        for connection in list(self._connections):
+            connection.abort()

@@ -1,0 +1,120 @@
+"""Bootstrap settings: what a sidecar is told when it starts, validated once. Everything else comes by snapshot."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+Address: TypeAlias = tuple[str, int]
+
+OUTBOUND_PORT = 15001
+INBOUND_PORT = 15006
+ADMIN_PORT = 15000
+HEALTH_PORT = 15020
+
+ACCESS_LOGS = ("off", "json", "text")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+MAX_DRAIN_S = 3600.0
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used: the text names the flag and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One sidecar's settings. Addresses are (IP literal, port)."""
+
+    snapshot: Path
+    namespace: str
+    service_account: str
+    workload: str
+    admin: Address
+    outbound: Address | None = None
+    inbound: Address | None = None
+    app: Address | None = None
+    health: Address | None = None
+    identity_dir: Path | None = None
+    cluster_domain: str = "cluster.local"
+    access_log: str = "off"
+    log_level: str = "info"
+    drain_s: float = 30.0
+
+    def check(self) -> None:
+        """Raise SettingsError for what does not fit together."""
+        if self.outbound is None and self.inbound is None:
+            raise SettingsError("give at least one of --outbound and --inbound")
+        if self.inbound is not None and self.app is None:
+            raise SettingsError("--inbound needs --app, the application's own address")
+        if self.app is not None and self.inbound is None:
+            raise SettingsError("--app is of use only with --inbound")
+        for flag, address in (("--outbound", self.outbound), ("--admin", self.admin)):
+            if address is not None and not ipaddress.ip_address(address[0]).is_loopback:
+                raise SettingsError(f"{flag} {format_address(address)}: only a loopback address is allowed")
+        self._check_words()
+        self._check_collisions()
+
+    def _check_words(self) -> None:
+        for flag, value in (("--namespace", self.namespace), ("--service-account", self.service_account)):
+            pattern = _LABEL if flag == "--namespace" else _NAME
+            if not pattern.fullmatch(value):
+                raise SettingsError(f"{flag} {value!r}: lower-case letters, digits and dashes are allowed")
+        for flag, value in (("--workload", self.workload), ("--cluster-domain", self.cluster_domain)):
+            if not _NAME.fullmatch(value):
+                raise SettingsError(f"{flag} {value!r}: lower-case letters, digits, dashes and dots are allowed")
+        for flag, value, words in (
+            ("--access-log", self.access_log, ACCESS_LOGS),
+            ("--log-level", self.log_level, LOG_LEVELS),
+        ):
+            if value not in words:
+                raise SettingsError(f"{flag} {value!r}: allowed are {', '.join(words)}")
+        if not 0.0 <= self.drain_s <= MAX_DRAIN_S:
+            raise SettingsError(f"--drain-s {self.drain_s:g}: 0 to {MAX_DRAIN_S:g} seconds are allowed")
+
+    def _check_collisions(self) -> None:
+        taken: dict[Address, str] = {}
+        for flag, address in self.listeners:
+            if address[1] and address in taken:
+                raise SettingsError(f"{flag} and {taken[address]} are both {format_address(address)}")
+            taken[address] = flag
+        if self.app is not None and self.app in taken:
+            raise SettingsError(f"--app {format_address(self.app)} is this sidecar's own {taken[self.app]}")
+
+    @property
+    def listeners(self) -> list[tuple[str, Address]]:
+        """The addresses that this sidecar listens on, by their flags."""
+        flags = (
+            ("--outbound", self.outbound),
+            ("--inbound", self.inbound),
+            ("--admin", self.admin),
+            ("--health", self.health),
+        )
+        return [(flag, address) for flag, address in flags if address is not None]
+
+
+def parse_address(text: str, default_port: int) -> Address:
+    """`ADDR:PORT`, `ADDR`, `[V6]:PORT`. Raises SettingsError."""
+    host, port = text, str(default_port) if default_port else ""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    try:
+        number = int(port) if port.isascii() and port.isdigit() else -1
+        if 0 <= number <= 65535:
+            return str(ipaddress.ip_address(host)), number
+    except ValueError:
+        pass
+    raise SettingsError(f"{text!r}: an IP address and a port are needed, such as 127.0.0.1:{default_port or 8080}")
+
+
+def format_address(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,111 @@
+"""Field lines: the strict grammar, and a bounded memo of lines that have passed it.
+
+Most lines of most heads have been seen before (measured: 7 fields, 1.9 us when all repeat, against 2 to 5 us for a
+native parser with callbacks), so a head is split into lines and each is looked up; only a new line meets the grammar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any, Final
+
+from meshproxy.http1.error import HEAD_FIELDS, ProtocolError
+from meshproxy.policy.message import Field
+
+TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN_IN_VALUE: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
+_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+
+kind_of: Final[Callable[[Any], int]] = itemgetter(4)
+
+# Kinds are added up over a head's fields, so that one sum says how often each occurred: eight bits each, and a head has
+# at most 128 fields.
+LENGTH: Final = 1
+DROP: Final = 1 << 8  # hop-by-hop and without further meaning
+RARE: Final = 1 << 16  # needs a closer look: connection, transfer-encoding, te, expect, upgrade
+HOST: Final = 1 << 24
+REQUEST_ID: Final = 1 << 32
+FORWARDED_PROTO: Final = 1 << 40
+COUNT: Final = 0xFF
+
+_SHARED_KINDS: Final = {
+    b"content-length": LENGTH,
+    b"transfer-encoding": RARE,
+    b"connection": RARE,
+    b"upgrade": RARE,
+    b"keep-alive": DROP,
+    b"proxy-connection": DROP,
+}
+REQUEST_KINDS: Final = _SHARED_KINDS | {
+    b"host": HOST,
+    b"x-request-id": REQUEST_ID,
+    b"x-forwarded-proto": FORWARDED_PROTO,
+    b"te": RARE,
+    b"expect": RARE,
+    b"http2-settings": DROP,
+}
+RESPONSE_KINDS: Final = _SHARED_KINDS
+
+_MEMO_LINES = 2_048
+_MEMO_LINE_BYTES = 256
+
+
+class FieldMemo:
+    """Lines that have passed the grammar, at most 2 048 of at most 256 bytes; when full it starts anew."""
+
+    __slots__ = ("_kinds", "_lines", "get")
+
+    def __init__(self, kinds: dict[bytes, int]) -> None:
+        self._kinds = kinds
+        self._lines: dict[bytes, Field] = {}
+        self.get: Callable[[bytes], Field | None] = self._lines.get
+
+    def fields(self, block: bytes) -> tuple[list[Field], int]:
+        """Parse the lines of a head (CRLF between them, none at the end) into fields and the sum of their kinds."""
+        lines = block.split(b"\r\n")
+        fields = [*map(self.get, lines)]
+        try:
+            seen = sum(map(kind_of, fields))
+        except TypeError:  # at least one line is new
+            if len(lines) > HEAD_FIELDS:
+                raise ProtocolError("too many fields", is_oversized=True) from None
+            fields = [found or self._parse(line) for found, line in zip(fields, lines, strict=True)]
+            seen = sum(map(kind_of, fields))
+        if len(fields) > HEAD_FIELDS:
+            raise ProtocolError("too many fields", is_oversized=True)
+        return fields, seen  # type: ignore[return-value]  # no None is left
+
+    def _parse(self, line: bytes) -> Field:
+        name, colon, value = line.partition(b":")
+        if not colon or not TOKEN.fullmatch(name):
+            raise ProtocolError(_blame_name(line, colon))
+        if _FORBIDDEN_IN_VALUE.search(value):
+            raise ProtocolError("control character in a field value")
+        value = value.strip(b" \t")
+        lowered = name.lower()
+        kind = self._kinds.get(lowered, 0)
+        number = 0
+        if kind == LENGTH:
+            if not _DIGITS.fullmatch(value):
+                raise ProtocolError("malformed Content-Length")
+            number = int(value)
+        elif lowered == b"connection" and value.lower() == b"keep-alive":
+            kind = DROP
+        parsed = (lowered, name, value, line, kind, number)
+        if len(line) <= _MEMO_LINE_BYTES:
+            if len(self._lines) >= _MEMO_LINES:
+                self._lines.clear()
+            self._lines[line] = parsed
+        return parsed
+
+
+def _blame_name(line: bytes, colon: bytes) -> str:
+    if line[:1] in (b" ", b"\t"):
+        return "folded field line (obs-fold)"
+    if not colon:
+        return "field line without a colon"
+    if line.partition(b":")[0].rstrip(b" \t") != line.partition(b":")[0]:
+        return "space before the colon of a field"
+    return "malformed field name"

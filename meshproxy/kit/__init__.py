@@ -1,0 +1,1 @@
+"""Small pure tools with no word of the domain."""

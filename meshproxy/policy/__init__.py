@@ -1,0 +1,1 @@
+"""Decisions: values in, value out. `now` (monotonic seconds) and `rng` are arguments, never looked up."""

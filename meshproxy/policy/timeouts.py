@@ -1,0 +1,17 @@
+"""Deadlines of an exchange and its attempts, in monotonic seconds; `inf` where there is none."""
+
+from __future__ import annotations
+
+from math import inf
+
+
+def request_deadline(now: float, request_s: float) -> float:
+    """For the whole exchange, all attempts and waits between them included. `request_s` 0 sets none."""
+    return now + request_s if request_s > 0.0 else inf
+
+
+def attempt_deadline(now: float, backend_request_s: float, deadline: float) -> float:
+    """For an attempt that begins now: never beyond the exchange's own `deadline`, which wins when both are the same."""
+    if backend_request_s > 0.0 and now + backend_request_s < deadline:
+        return now + backend_request_s
+    return deadline

@@ -1,0 +1,213 @@
+"""The two stacks of a sidecar, on one page: read this first.
+
+    outbound  application -> Listener -> Downstream -> Exchange -> Destination -> Lane -> Backend -> Pool -> Upstream
+    inbound   mesh        -> Listener (TLS or plain) -> Downstream -> Exchange -> ... -> the application
+
+A `Listener` accepts and tells TLS from plain. A `Downstream` is one client's connection; it parses requests and begins
+an `Exchange` for each, one at a time. The exchange asks its stack where the Host leads (`Destination`: a Service's
+port with its routes), takes the `Lane` of the rule and backend that the request meets, lets the `Backend` pick an
+endpoint, takes a connection from that endpoint's `Pool`, and passes the response back. Both stacks use the same parts;
+they differ in where a Host leads, and in the fields that are added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from abc import ABC, abstractmethod
+from random import getrandbits, random
+from typing import TYPE_CHECKING
+
+from meshproxy.faults import BAD_REQUEST, EGRESS_REFUSED, NO_PORT, NO_SERVICE, Fault
+from meshproxy.http1.field import DROP, REQUEST_KINDS
+from meshproxy.http1.request import RequestGrammar
+from meshproxy.http1.response import ResponseGrammar
+from meshproxy.policy.authority import Outside, ServiceName, resolve
+from meshproxy.policy.message import RequestHead
+from meshproxy.policy.route import RouteTable
+from meshproxy.proxy.backend import Backend
+from meshproxy.proxy.destination import Destination, Lane
+from meshproxy.wire import resources as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshproxy.config import Settings
+    from meshproxy.kit.aio.tasks import Tasks
+    from meshproxy.kit.wheel import Wheel
+    from meshproxy.metrics.slots import Registry
+    from meshproxy.proxy.connect import Connector
+    from meshproxy.proxy.downstream import Downstream
+    from meshproxy.proxy.exchange import Exchange
+    from meshproxy.proxy.services import Services
+
+log = logging.getLogger(__name__)
+
+MAX_DESTINATIONS = 4_096
+"""Distinct Host values remembered; when full the memory starts anew, so hostile ones cost a look-up each, no more."""
+
+_PROTO = b"x-forwarded-proto: http\r\n"
+
+
+class Stack(ABC):
+    """What every connection and exchange of one direction shares."""
+
+    direction: str
+
+    def __init__(
+        self, settings: Settings, wheel: Wheel, tasks: Tasks, registry: Registry, connector: Connector
+    ) -> None:
+        self.settings = settings
+        self.wheel = wheel
+        self.tasks = tasks
+        self.registry = registry
+        self.connector = connector
+        self.rng: Callable[[], float] = random
+        self.requests = RequestGrammar(self.request_kinds())
+        self.responses = ResponseGrammar()
+        self.connections: set[Downstream] = set()
+        self.destinations: dict[bytes, Destination] = {}
+        self.own_addresses: frozenset[tuple[str, int]] = frozenset()
+        self.is_draining = False
+        self.active = 0
+        self.refused: dict[str, int] = {}
+        self.log_exchange: Callable[[Exchange], None] | None = None
+        self.downstream_slots = [registry.connection(self.direction, "downstream", tls) for tls in (False, True)]
+        self.upstream_slots = [registry.connection(self.direction, "upstream", tls) for tls in (False, True)]
+        self.unrouted = Lane("", None, None, None, registry.exchange(self.direction, "", "", "", "http"))
+
+    @abstractmethod
+    def find(self, authority: bytes) -> Destination:
+        """Where this Host leads."""
+
+    def request_kinds(self) -> dict[bytes, int]:
+        return REQUEST_KINDS
+
+    def resolve(self, authority: bytes) -> Destination:
+        """Where a Host leads that is not remembered."""
+        if len(self.destinations) >= MAX_DESTINATIONS:
+            self.destinations = {}
+        destination = self.destinations[authority] = self.find(authority)
+        return destination
+
+    def fields_to_add(self, head: RequestHead) -> bytes:
+        """The fields that a request lacks, serialized."""
+        proto = b"" if head.has_forwarded_proto else _PROTO
+        if head.has_request_id:
+            return proto
+        return b"x-request-id: %032x\r\n%b" % (getrandbits(128), proto)
+
+    def client_certificate(self, peer: str, transport: asyncio.BaseTransport) -> bytes:  # noqa: ARG002
+        """The fields that tell of the client's certificate, serialized."""
+        return b""
+
+    def refusal(self, fault: Fault, detail: str) -> Destination:
+        return Destination(None, self.unrouted, fault=fault, detail=detail)
+
+    def on_refused(self, rule: str) -> None:
+        """A request broke the protocol's rules; `rule` is one of the codec's own phrases."""
+        self.refused[rule] = self.refused.get(rule, 0) + 1
+        log.info("%s: refused a request: %s", self.direction, rule)
+
+    def on_defect(self, defect: Exception) -> None:
+        log.error("%s: an exchange failed by a defect", self.direction, exc_info=defect)
+
+
+class Outbound(Stack):
+    """From the application to Services."""
+
+    direction = "outbound"
+
+    def __init__(
+        self, settings: Settings, wheel: Wheel, tasks: Tasks, registry: Registry, connector: Connector
+    ) -> None:
+        super().__init__(settings, wheel, tasks, registry, connector)
+        self.services: Services | None = None
+
+    def use(self, services: Services) -> None:
+        """Take a new snapshot: requests that begin from here on are routed by it."""
+        self.services = services
+        self.destinations = {}
+
+    def find(self, authority: bytes) -> Destination:
+        place = resolve(authority, self.settings.namespace, self.settings.cluster_domain)
+        if place is None:
+            if not authority:
+                return self.refusal(BAD_REQUEST, "the request names no host")
+            return self.refusal(BAD_REQUEST, "the Host is no valid name")
+        if isinstance(place, Outside):
+            return self.refusal(EGRESS_REFUSED, f"{place.host} is not a Service of the mesh")
+        return self._find_service(place)
+
+    def _find_service(self, place: ServiceName) -> Destination:
+        services = self.services
+        ports = services.ports.get((place.namespace, place.name)) if services is not None else None
+        if services is None or ports is None:
+            return self.refusal(NO_SERVICE, f"there is no Service {place.name} in namespace {place.namespace}")
+        port = place.port
+        if port is None:
+            port = 80 if 80 in ports else ports[0] if len(ports) == 1 else 0
+        destination = services.destinations.get((place.namespace, place.name, port))
+        if destination is None:
+            known = ", ".join(map(str, ports))
+            return self.refusal(NO_PORT, f"Service {place.namespace}/{place.name} has the ports {known}")
+        return destination
+
+
+class Inbound(Stack):
+    """From the mesh to the application beside us. Whatever the Host, everything goes there."""
+
+    direction = "inbound"
+
+    def __init__(
+        self, settings: Settings, wheel: Wheel, tasks: Tasks, registry: Registry, connector: Connector
+    ) -> None:
+        super().__init__(settings, wheel, tasks, registry, connector)
+        assert settings.app is not None
+        host, port = settings.app
+        self._application = Backend("application", wire.Backend(), "", self)
+        self._application.update([wire.Endpoint(address=host, port=port)])
+        self._by_service: dict[str, Destination] = {}
+        self._default = self._destination("")
+
+    def request_kinds(self) -> dict[bytes, int]:
+        # What a client says of its certificate is never passed on: only what we have seen ourselves.
+        return REQUEST_KINDS | {b"x-forwarded-client-cert": DROP}
+
+    def use(self, services: list[str]) -> None:
+        """Take a new snapshot: `services` are those that our port serves, as NS/NAME:PORT."""
+        self._by_service = {name: self._destination(name) for name in services}
+        self._default = self._by_service[services[0]] if services else self._destination("")
+        self.destinations = {}
+
+    def find(self, authority: bytes) -> Destination:
+        """The Host tells apart the Services that one port serves; one that names none of them means the first."""
+        if len(self._by_service) > 1:
+            place = resolve(authority, self.settings.namespace, self.settings.cluster_domain)
+            if isinstance(place, ServiceName):
+                for name, destination in self._by_service.items():
+                    if name.partition(":")[0] == f"{place.namespace}/{place.name}":
+                        return destination
+        return self._default
+
+    def client_certificate(self, peer: str, transport: asyncio.BaseTransport) -> bytes:
+        """x-forwarded-client-cert, as Envoy writes it: our own id, the hash of the client's certificate, its id."""
+        if not peer or self.connector.identities is None:
+            return b""
+        der = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        own = self.connector.identities.current.id
+        text = f"By={own};Hash={hashlib.sha256(der).hexdigest()};URI={peer}"
+        return b"x-forwarded-client-cert: %b\r\n" % text.encode()
+
+    def _destination(self, service: str) -> Destination:
+        table = RouteTable(
+            wire.Routes(
+                matches=[wire.RouteMatch(rule=0)],
+                rules=[wire.Rule(name="default", backends=[wire.RouteBackend(backend="application")])],
+            )
+        )
+        rule = table.rules[0]
+        slot = self.registry.exchange(self.direction, service, rule.name, "application", "http")
+        rule.slot = Lane(service, rule, rule.single, self._application, slot)
+        return Destination(table, rule.slot)

@@ -1,0 +1,1 @@
+"""Identity: SPIFFE ids, TLS contexts from files, and the check of peers' certificates."""

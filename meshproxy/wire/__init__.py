@@ -1,0 +1,1 @@
+"""What control plane and sidecar say to each other: resources, their names and versions, snapshot files."""

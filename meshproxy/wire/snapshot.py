@@ -1,0 +1,168 @@
+"""Snapshot files: the compiled configuration of all namespaces, and what one namespace's sidecars take of it.
+
+`{"schema": 1, "resources": [{"name", "version", "consumer"?, "resource"}]}`; `consumer` is the namespace whose own
+routes made this variant. Unknown fields and unknown kinds of resources are ignored, an unknown schema is refused, and
+one bad resource refuses the whole file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from meshproxy.wire import names
+from meshproxy.wire.bounds import MAX_TEXT_CHARS
+from meshproxy.wire.check import check_links, check_resource
+from meshproxy.wire.problem import Problem
+from meshproxy.wire.resources import SCHEMA, Resource
+
+MAX_BYTES = 256 * 1024 * 1024
+MAX_RESOURCES = 500_000
+MAX_PROBLEMS = 100
+"""So many problems are told; what breaks one resource tends to break many."""
+MAX_VERSION_CHARS = 128
+
+
+class SnapshotError(ValueError):
+    """A snapshot that cannot be taken; nothing of it is. `problems` holds at least one and at most MAX_PROBLEMS."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems[:MAX_PROBLEMS]
+        more = len(problems) - len(self.problems)
+        super().__init__("\n".join(map(str, self.problems)) + (f"\nand {more} more" if more > 0 else ""))
+
+
+class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One resource with its version: the hash of its content, as `version_of` makes it."""
+
+    name: str
+    version: str
+    consumer: str = ""
+    resource: Resource
+
+
+class _RawEntry(Struct, frozen=True, kw_only=True):
+    name: str
+    version: str
+    consumer: str = ""
+    resource: msgspec.Raw
+
+
+class _File(Struct, frozen=True, kw_only=True):
+    schema: int
+    resources: msgspec.Raw
+
+
+class Snapshot:
+    """Resources of all namespaces, checked. Immutable by convention."""
+
+    __slots__ = ("entries", "skipped")
+
+    def __init__(self, entries: list[Entry], skipped: list[str]) -> None:
+        self.entries = entries
+        self.skipped = skipped  # names of kinds that only a newer sidecar knows
+
+    def select(self, namespace: str) -> dict[str, Entry]:
+        """Return, by name, what sidecars of a namespace take: the entry made for it, else the one for everybody."""
+        chosen = {entry.name: entry for entry in self.entries if not entry.consumer}
+        chosen.update({entry.name: entry for entry in self.entries if entry.consumer == namespace})
+        return chosen
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoders = {kind: msgspec.json.Decoder(type_) for kind, type_ in names.TYPES.items()}
+# Bytes that are no UTF-8, and what is nested too deeply, come from the decoder as Python's own errors.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_file_decoder = msgspec.json.Decoder(_File)
+_list_decoder = msgspec.json.Decoder(list[_RawEntry])
+
+
+def version_of(resource: Resource) -> str:
+    """Return the hash of a resource's content: equal for equal resources, in every process and release."""
+    return hashlib.sha256(_encoder.encode(resource)).hexdigest()[:16]
+
+
+def entry_of(name: str, resource: Resource, consumer: str = "") -> Entry:
+    return Entry(name=name, version=version_of(resource), consumer=consumer, resource=resource)
+
+
+def dump(entries: Iterable[Entry]) -> bytes:
+    """Encode a snapshot file: one resource a line, sorted by name, so that two files can be compared by eye."""
+    ordered = sorted(entries, key=lambda entry: (entry.name, entry.consumer))
+    lines = b",\n".join(_encoder.encode(entry) for entry in ordered)
+    return b'{"schema":%d,"resources":[\n%s\n]}\n' % (SCHEMA, lines)
+
+
+def load(data: bytes) -> Snapshot:
+    """Decode and check a snapshot file. Raise SnapshotError with everything that is wrong with it."""
+    if len(data) > MAX_BYTES:
+        raise _refusal("", f"the snapshot has {len(data)} bytes; allowed: at most {MAX_BYTES}")
+    entries: list[Entry] = []
+    skipped: list[str] = []
+    problems: list[Problem] = []
+    for raw in _envelope(data):
+        if names.kind_of(raw.name) not in names.TYPES:
+            skipped.append(raw.name[: names.MAX_CHARS])
+        elif (entry := _decode(raw, problems)) is not None:
+            entries.append(entry)
+    if not problems:
+        problems = check(entries)
+    if problems:
+        raise SnapshotError(problems)
+    return Snapshot(entries, skipped)
+
+
+def check(entries: list[Entry]) -> list[Problem]:
+    """Return what is inconsistent in a snapshot, for any namespace that takes from it."""
+    problems: list[Problem] = []
+    seen: set[tuple[str, str]] = set()
+    for entry in entries:
+        if (entry.name, entry.consumer) in seen:
+            problems.append(Problem(entry.name[: names.MAX_CHARS], "", "stands twice for the same consumer"))
+        seen.add((entry.name, entry.consumer))
+        if entry.consumer and (not names.is_label(entry.consumer) or names.kind_of(entry.name) != "routes"):
+            problems.append(Problem(entry.name[: names.MAX_CHARS], "consumer", "is a namespace, of routes only"))
+        problems.extend(check_resource(entry.name, entry.resource))
+    if problems:
+        return problems
+    shared = {entry.name for entry in entries if not entry.consumer}
+    for entry in entries:
+        if entry.consumer and entry.name not in shared:
+            problems.append(Problem(entry.name, "consumer", "has no variant for the other namespaces beside it"))
+        problems.extend(check_links(entry.name, entry.resource, shared))
+    return problems
+
+
+def _envelope(data: bytes) -> list[_RawEntry]:
+    try:
+        file = _file_decoder.decode(data)
+        # Before anything else is decoded: another schema may look quite different.
+        if file.schema != SCHEMA:
+            raise _refusal("schema", f"schema {file.schema} is unknown; allowed: {SCHEMA}")
+        raw = _list_decoder.decode(file.resources)
+    except _UNDECODABLE as error:
+        raise _refusal("", f"not a snapshot file: {error}") from None
+    if len(raw) > MAX_RESOURCES:
+        raise _refusal("resources", f"{len(raw)} resources; allowed: at most {MAX_RESOURCES}")
+    return raw
+
+
+def _decode(raw: _RawEntry, problems: list[Problem]) -> Entry | None:
+    name = raw.name[: names.MAX_CHARS]
+    if not raw.version or len(raw.version) > MAX_VERSION_CHARS or not raw.version.isprintable():
+        problems.append(Problem(name, "version", f"must have 1 to {MAX_VERSION_CHARS} printable characters"))
+        return None
+    try:
+        resource = _decoders[names.kind_of(raw.name)].decode(raw.resource)
+    except _UNDECODABLE as error:
+        message, _, path = str(error).partition(" - at `")
+        problems.append(Problem(name, path.rstrip("`").removeprefix("$").lstrip("."), message[:MAX_TEXT_CHARS]))
+        return None
+    return Entry(name=raw.name, version=raw.version, consumer=raw.consumer, resource=resource)
+
+
+def _refusal(path: str, message: str) -> SnapshotError:
+    return SnapshotError([Problem("", path, message)])

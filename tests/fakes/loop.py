@@ -1,0 +1,26 @@
+"""Runs a test on uvloop, and waits on conditions."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvloop
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def on_uvloop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        uvloop.run(test(*args, **kwargs))
+        gc.collect()  # a socket left open is told by its finalizer, and that is an error
+
+    return run

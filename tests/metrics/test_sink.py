@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+
+from meshproxy.metrics.sink import BUFFER_BYTES, Sink
+from tests.fakes.loop import on_uvloop, until
+
+
+class Dropped:
+    """Adds up what a sink reports."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+
+    def __call__(self, lines: int) -> None:
+        self.lines += lines
+
+
+async def read_all(fd: int, wanted: int) -> bytes:
+    os.set_blocking(fd, False)
+    data = bytearray()
+
+    def take() -> bool:
+        try:
+            data.extend(os.read(fd, 1 << 20))
+        except BlockingIOError:
+            pass
+        return len(data) >= wanted
+
+    await until(take)
+    return bytes(data)
+
+
+@on_uvloop
+async def test_lines_reach_a_pipe_whole_and_in_order():
+    reader, writer = os.pipe()
+    dropped = Dropped()
+    sink = Sink(asyncio.get_running_loop(), writer, dropped)
+    lines = [b"%06d %s\n" % (n, b"x" * 80) for n in range(5000)]  # several times what a pipe holds
+    for line in lines:
+        sink.write(line)
+    assert await read_all(reader, sum(map(len, lines))) == b"".join(lines)
+    assert dropped.lines == 0
+    assert sink.buffered_bytes == 0
+    sink.close()
+    os.close(reader)
+    os.close(writer)
+
+
+@on_uvloop
+async def test_a_reader_that_stands_still_costs_lines_and_they_are_counted():
+    reader, writer = os.pipe()
+    dropped = Dropped()
+    sink = Sink(asyncio.get_running_loop(), writer, dropped)
+    line = b"y" * 1023 + b"\n"
+    written = 0
+
+    def fill() -> bool:
+        nonlocal written
+        for _ in range(200):
+            sink.write(line)
+        written += 200
+        return dropped.lines > 1000
+
+    await until(fill)
+    assert sink.buffered_bytes <= BUFFER_BYTES
+    kept = written - dropped.lines
+    data = await read_all(reader, kept * len(line))
+    assert data == line * kept
+    sink.close()
+    os.close(reader)
+    os.close(writer)
+
+
+@on_uvloop
+async def test_a_reader_that_is_gone_makes_every_line_a_dropped_one():
+    reader, writer = os.pipe()
+    dropped = Dropped()
+    sink = Sink(asyncio.get_running_loop(), writer, dropped)
+    os.close(reader)
+    sink.write(b"a\n")
+    sink.write(b"b\n")
+    await until(lambda: dropped.lines == 2)
+    sink.write(b"c\n")
+    assert dropped.lines == 3
+    sink.close()
+    os.close(writer)
+
+
+@on_uvloop
+async def test_the_descriptor_that_was_given_stays_blocking():
+    reader, writer = os.pipe()
+    sink = Sink(asyncio.get_running_loop(), writer, Dropped())
+    assert os.get_blocking(writer)
+    assert not fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK
+    sink.write(b"last words\n")
+    sink.close()
+    assert os.read(reader, 100) == b"last words\n"
+    os.write(writer, b"still open\n")
+    os.close(reader)
+    os.close(writer)
+
+
+@on_uvloop
+async def test_a_file_is_appended_to(tmp_path):
+    path = tmp_path / "access.log"
+    path.write_bytes(b"before\n")
+    with path.open("r+b") as file:
+        sink = Sink(asyncio.get_running_loop(), file.fileno(), Dropped())
+        sink.write(b"after\n")
+        await until(lambda: path.read_bytes() == b"before\nafter\n")
+        sink.close()
+
+
+@on_uvloop
+async def test_a_socket_is_written_to_without_waiting():
+    ours, theirs = socket.socketpair()
+    dropped = Dropped()
+    sink = Sink(asyncio.get_running_loop(), ours.fileno(), dropped)
+    lines = b"z" * 99 + b"\n"
+    for _ in range(9000):  # more than both sockets' buffers hold
+        sink.write(lines)
+    await until(lambda: sink.buffered_bytes < 900_000)
+    assert await read_all(theirs.fileno(), 900_000) == lines * 9000
+    assert ours.getblocking()
+    assert dropped.lines == 0
+    sink.close()
+    ours.close()
+    theirs.close()
+
+
+@on_uvloop
+async def test_closing_does_not_wait_for_a_reader():
+    reader, writer = os.pipe()
+    dropped = Dropped()
+    sink = Sink(asyncio.get_running_loop(), writer, dropped)
+    for _ in range(500):
+        sink.write(b"w" * 999 + b"\n")
+    sink.close()
+    held = len(await read_all(reader, 1))
+    assert held < 500_000
+    assert dropped.lines >= 500 - held // 1000 - 1
+    sink.write(b"late\n")
+    os.close(reader)
+    os.close(writer)
