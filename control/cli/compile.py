@@ -30,7 +30,14 @@ def compile_(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", envvar="MESHCTL_OUTPUT", metavar="FILE", help="The snapshot file to write."),
+        typer.Option(
+            "--output",
+            "-o",
+            envvar="MESHCTL_OUTPUT",
+            metavar="FILE",
+            dir_okay=False,
+            help="The snapshot file to write.",
+        ),
     ],
     trust_domain: Annotated[
         str,
@@ -52,10 +59,10 @@ def compile_(
     sees half of it.
 
     Example:
-
     meshctl compile -f manifests/ -o snapshot.json
 
     meshproxy run --snapshot snapshot.json --outbound 127.0.0.1:15001 ...
+
     """
     if not is_subdomain(trust_domain):
         raise typer.BadParameter("must be a DNS name in lower case", param_hint="--trust-domain")

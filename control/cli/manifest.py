@@ -60,7 +60,7 @@ def read(source: str) -> Iterator[Document]:
     """
     name = "standard input" if source == "-" else source
     try:
-        text = _bytes(source).decode()
+        text = _bytes(source).decode("utf-8-sig")
     except OSError as error:
         raise ManifestError(f"{name}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

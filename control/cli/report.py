@@ -64,10 +64,10 @@ def _row(route: HTTPRoute, status: ParentStatus) -> tuple[Text, ...]:
         notes.append("hostnames have no meaning at a Service and are ignored")
     return (
         Text(str(route.key)),
-        Text(_parent(route, status.parent)),
+        Text(_printable(_parent(route, status.parent))),
         _cell(by_type["Accepted"]),
         _cell(by_type["ResolvedRefs"]),
-        Text("; ".join(notes)),
+        Text(_printable("; ".join(notes))),
     )
 
 
@@ -79,3 +79,8 @@ def _parent(route: HTTPRoute, parent: ParentRef) -> str:
     text = f"{parent.namespace or route.metadata.namespace}/{parent.name}"
     port = f":{parent.port}" if parent.port else ""
     return f"{text}{port}{f' ({parent.section_name})' if parent.section_name else ''}"
+
+
+def _printable(text: str) -> str:
+    """Names of referents are free text; what a terminal would act on must not reach it."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -19,6 +19,7 @@ JSON = Any
 """A JSON value: None, bool, int, float, str, list or dict with string keys."""
 
 MAX_SHOWN_CHARS = 80
+MAX_STEP_CHARS = 320
 _FORMATS = {
     "int32": (-(2**31), 2**31 - 1),
     "int64": (-(2**63), 2**63 - 1),
@@ -110,7 +111,7 @@ def _validate_object(schema: Schema, value: dict[str, JSON], path: str, flaws: l
     known = schema.properties
     result: dict[str, JSON] = {}
     for key, item in value.items():
-        place = f"{path}.{key}" if path else key
+        place = _place(path, key)
         sub = known.get(key) or schema.additional
         if sub is not None:
             # A null stands for a field that is not set; the API server drops it.
@@ -120,7 +121,7 @@ def _validate_object(schema: Schema, value: dict[str, JSON], path: str, flaws: l
             result[key] = item
         else:
             allowed = ", ".join(sorted(known)) or "no field"
-            flaws.append(Flaw(place[:1000], f"unknown field; allowed: {allowed}"))
+            flaws.append(Flaw(place, f"unknown field; allowed: {allowed}"))
     for key, sub in known.items():
         if key not in result and sub.default is not UNSET:
             result[key] = validate(sub, sub.default, f"{path}.{key}", flaws)
@@ -177,6 +178,12 @@ def _check_number(schema: Schema, value: float, path: str, flaws: list[Flaw]) ->
     if (low is not None and value < low) or (high is not None and value > high):
         allowed = f"at least {low:.0f}" if high is None else f"{low:.0f} to {high:.0f}"
         flaws.append(Flaw(path, f"{shown(value)} is out of range; allowed: {allowed}"))
+
+
+def _place(path: str, key: str) -> str:
+    # A key is text from outside, and a path is printed to a terminal.
+    step = key if key.isprintable() and len(key) <= MAX_STEP_CHARS else shown(key)
+    return f"{path}.{step}" if path else step
 
 
 def _is_type(name: str, value: JSON) -> bool:

@@ -39,7 +39,17 @@ def encode_end(trailers: list[Field]) -> bytes:
 class ChunkedDecoder:
     """Decodes one body. `feed` returns what it decoded; once `is_done`, `rest` is what follows the body."""
 
-    __slots__ = ("_buffer", "_extension_bytes", "_in_trailers", "_memo", "_remaining", "_scanned", "is_done", "rest", "trailers")
+    __slots__ = (
+        "_buffer",
+        "_extension_bytes",
+        "_in_trailers",
+        "_memo",
+        "_remaining",
+        "_scanned",
+        "is_done",
+        "rest",
+        "trailers",
+    )
 
     def __init__(self, memo: FieldMemo) -> None:
         self._memo = memo

@@ -48,6 +48,10 @@ REQUEST_KINDS: Final = _SHARED_KINDS | {
 }
 RESPONSE_KINDS: Final = _SHARED_KINDS
 
+MEMO_BLOCKS: Final = 512
+MEMO_BLOCK_BYTES: Final = 2_048
+"""Whole heads' fields that were seen before are remembered as well: at most 1 MiB of them."""
+
 _MEMO_LINES = 2_048
 _MEMO_LINE_BYTES = 256
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from enum import IntEnum
 from typing import Final, Protocol
 
 from meshproxy.http1.chunked import BARE_LF, ChunkedDecoder
 from meshproxy.http1.error import HEAD_BYTES, ProtocolError
-from meshproxy.http1.field import COUNT, DROP, LENGTH, RARE, RESPONSE_KINDS, FieldMemo
+from meshproxy.http1.field import COUNT, DROP, LENGTH, MEMO_BLOCK_BYTES, MEMO_BLOCKS, RARE, RESPONSE_KINDS, FieldMemo
 from meshproxy.http1.request import connection_options
 from meshproxy.policy.message import CHUNKED, NO_BODY, UNTIL_CLOSE, Field, ResponseHead, StatusLine, serialize
 
@@ -53,11 +52,13 @@ class ResponseSink(Protocol):
 class ResponseGrammar:
     """What response parsers of a process share: the memos of status lines and fields."""
 
-    __slots__ = ("fields", "lines")
+    __slots__ = ("blocks", "fields", "lines")
 
     def __init__(self) -> None:
         self.fields = FieldMemo(RESPONSE_KINDS)
         self.lines: dict[bytes, StatusLine] = {}
+        # Fields of whole heads: (fields, block to send on, length, has_length).
+        self.blocks: dict[bytes, tuple[list[Field], bytes, int, int]] = {}
 
     def parse_line(self, line: bytes) -> StatusLine:
         """Parse a status line that is not in the memo; raises ProtocolError."""
@@ -72,16 +73,14 @@ class ResponseGrammar:
         return parsed
 
 
-class State(IntEnum):
-    """Where a parser stands."""
-
-    IDLE = 0  # nothing was asked: whatever comes is a fault
-    HEAD = 1
-    LENGTH = 2
-    CHUNKED = 3
-    UNTIL_CLOSE = 4
-    TUNNEL = 5
-    DEAD = 6
+# Where a parser stands; plain numbers, as in the request parser.
+IDLE: Final = 0  # nothing was asked: whatever comes is a fault
+HEAD: Final = 1
+LENGTH_BODY: Final = 2
+CHUNKED_BODY: Final = 3
+CLOSE_BODY: Final = 4
+TUNNEL: Final = 5
+DEAD: Final = 6
 
 
 class ResponseParser:
@@ -92,7 +91,7 @@ class ResponseParser:
     """
 
     __slots__ = (
-        "_asked_upgrade", "_buffer", "_chunks", "_grammar", "_interims", "_is_head_request", "_lines_get", "_remaining",
+        "_asked_upgrade", "_blocks_get", "_buffer", "_chunks", "_grammar", "_interims", "_is_head_request", "_lines_get", "_remaining",
         "_scanned", "_state", "has_excess", "keep_alive", "sink",
     )  # fmt: skip
 
@@ -100,7 +99,8 @@ class ResponseParser:
         self.sink = sink
         self._grammar = grammar
         self._lines_get = grammar.lines.get
-        self._state = State.IDLE
+        self._blocks_get = grammar.blocks.get
+        self._state = IDLE
         self._buffer = b""
         self._scanned = 0
         self._remaining = 0
@@ -114,27 +114,27 @@ class ResponseParser:
     @property
     def is_reusable(self) -> bool:
         """Whether the connection may carry another exchange: the last response is whole, nothing speaks against it."""
-        return self._state is State.IDLE and self.keep_alive and not self.has_excess
+        return self._state == IDLE and self.keep_alive and not self.has_excess
 
     @property
     def has_begun(self) -> bool:
         """Whether any byte of the expected response has been received."""
-        return self._state is not State.HEAD or bool(self._buffer) or self._interims > 0
+        return self._state != HEAD or bool(self._buffer) or self._interims > 0
 
     def expect(self, method: bytes, upgrade: bytes) -> None:
         """Await the response to a request of this method; `upgrade` is the protocol that it asked for, if any.
 
         Only on a connection that is idle: a parser that is dead or amid a response would misread what comes.
         """
-        assert self._state is State.IDLE
-        self._state = State.HEAD
+        assert self._state == IDLE
+        self._state = HEAD
         self._is_head_request = method == b"HEAD"
         self._asked_upgrade = bool(upgrade)
         self._interims = 0
 
     def kill(self) -> None:
         """Read nothing more; what comes is dropped."""
-        self._state = State.DEAD
+        self._state = DEAD
         self._buffer = b""
 
     def feed(self, data: bytes) -> None:
@@ -144,7 +144,7 @@ class ResponseParser:
             self._buffer = b""
         state = self._state
         while data:
-            if state is State.HEAD:
+            if state == HEAD:
                 end = data.find(b"\r\n\r\n", self._scanned)
                 if end < 0:
                     self._keep_partial_head(data)
@@ -155,14 +155,14 @@ class ResponseParser:
                 except ProtocolError:
                     self.kill()
                     raise
-            elif state is State.LENGTH:
+            elif state == LENGTH_BODY:
                 data = self._take_length(data)
-            elif state is State.CHUNKED:
+            elif state == CHUNKED_BODY:
                 data = self._take_chunked(data)
-            elif state is State.UNTIL_CLOSE or state is State.TUNNEL:
+            elif state == CLOSE_BODY or state == TUNNEL:
                 self.sink.on_response_data(data)
                 return
-            elif state is State.IDLE:
+            elif state == IDLE:
                 self.kill()
                 self.has_excess = True
                 return
@@ -176,8 +176,8 @@ class ResponseParser:
         A tunnel may end at any time.
         """
         state = self._state
-        self._state = State.DEAD
-        if state is State.UNTIL_CLOSE:
+        self._state = DEAD
+        if state == CLOSE_BODY:
             self.sink.on_response_end(b"", [])
             return False
         return state in _CUT_SHORT
@@ -199,11 +199,18 @@ class ResponseParser:
         raw_line = data[:eol]
         line = self._lines_get(raw_line) or self._grammar.parse_line(raw_line)
         status = line.status
-        head = self._parse_head(line, data[eol + 2 : end])
+        block = data[eol + 2 : end + 2]
+        known = self._blocks_get(block)
+        if known is not None and line.minor == 1:
+            fields, block, length, has_length = known
+            self.keep_alive = True
+            head = ResponseHead(line, fields, block, length, has_length, True)
+        else:
+            head = self._parse_fields(line, block)
+            length = head.length
         rest = data[end + 4 :]
         if status < 200:
             return self._take_interim(head, rest)
-        length = head.length
         if self._is_head_request or status in _WITHOUT_BODY:
             length = head.length = NO_BODY
             if status == 204:
@@ -214,41 +221,40 @@ class ResponseParser:
             available = len(rest)
             if available < length:
                 self._remaining = length - available
-                self._state = State.LENGTH
+                self._state = LENGTH_BODY
                 self.sink.on_response(head, rest, False)
                 return b""
             if available == length:
                 return self._finish(head, rest, b"")
             return self._finish(head, rest[:length], rest[length:])
         if length == UNTIL_CLOSE:
-            self._state = State.UNTIL_CLOSE
+            self._state = CLOSE_BODY
             self.sink.on_response(head, rest, False)
             return b""
         self._chunks = chunks = ChunkedDecoder(self._grammar.fields)
-        self._state = State.CHUNKED
+        self._state = CHUNKED_BODY
         body = chunks.feed(rest) if rest else b""
         if chunks.is_done and not chunks.trailers:
             self._chunks = None
             return self._finish(head, body, chunks.rest)
         self.sink.on_response(head, body, False)
-        if chunks.is_done and self._state is State.CHUNKED:  # the sink may have killed us
+        if chunks.is_done and self._state == CHUNKED_BODY:  # the sink may have killed us
             return self._end_chunks(b"", chunks)
         return b""
 
     def _finish(self, head: ResponseHead, body: bytes, rest: bytes) -> bytes:
         """Deliver a response that is complete with its head."""
-        self._state = State.IDLE
+        self._state = IDLE
         if rest:
             self.kill()
             self.has_excess = True
         self.sink.on_response(head, body, True)
         return b""
 
-    def _parse_head(self, line: StatusLine, lines: bytes) -> ResponseHead:
-        if lines:
-            fields, seen = self._grammar.fields.fields(lines)
-        else:
-            fields, seen = [], 0
+    def _parse_fields(self, line: StatusLine, block: bytes) -> ResponseHead:
+        """Parse fields that are not remembered as a whole. `block` is empty, or ends with its last field's CRLF."""
+        fields, seen = self._grammar.fields.fields(block[:-2]) if block else ([], 0)
+        received = block
         length = UNTIL_CLOSE
         lengths = seen & COUNT
         if lengths:
@@ -276,8 +282,11 @@ class ResponseParser:
             else:
                 fields = [f for f in fields if f[4] != DROP]
             block = serialize(fields)
-        else:
-            block = lines + b"\r\n" if lines else b""
+        if line.minor == 1 and not seen & (COUNT * RARE) and len(received) <= MEMO_BLOCK_BYTES:
+            blocks = self._grammar.blocks
+            if len(blocks) >= MEMO_BLOCKS:
+                blocks.clear()
+            blocks[received] = (fields, block, length, lengths)
         self.keep_alive = keep_alive
         return ResponseHead(line, fields, block, length, lengths, keep_alive, upgrade)
 
@@ -287,7 +296,7 @@ class ResponseParser:
         if head.status == 101:
             if not self._asked_upgrade or head.upgrade != b"websocket":
                 raise ProtocolError("101 that was not asked for")
-            self._state = State.TUNNEL
+            self._state = TUNNEL
             self.sink.on_upgrade(head)
             return rest
         self._interims += 1
@@ -304,7 +313,7 @@ class ResponseParser:
             self.sink.on_response_data(data)
             return b""
         self._remaining = 0
-        self._state = State.IDLE
+        self._state = IDLE
         if available > remaining:
             data = data[:remaining]
             self.kill()
@@ -328,7 +337,7 @@ class ResponseParser:
 
     def _end_chunks(self, body: bytes, chunks: ChunkedDecoder) -> bytes:
         self._chunks = None
-        self._state = State.IDLE
+        self._state = IDLE
         if chunks.rest:
             self.kill()
             self.has_excess = True
@@ -336,7 +345,7 @@ class ResponseParser:
         return b""
 
 
-_CUT_SHORT: Final = frozenset((State.HEAD, State.LENGTH, State.CHUNKED))
+_CUT_SHORT: Final = frozenset((HEAD, LENGTH_BODY, CHUNKED_BODY))
 
 
 def _drop_length(head: ResponseHead) -> None:

@@ -1,6 +1,6 @@
 """Prometheus text format 0.0.4, made in slices, so that a scrape never stops traffic.
 
-A scrape of many slots takes milliseconds; its iterator gives up control after about a tenth of one. Counts go on
+A scrape of many slots takes milliseconds; its iterator gives up control well before one has passed. Counts go on
 between slices: one slot's histogram is consistent in itself, different families are not a snapshot of one instant.
 """
 
@@ -16,7 +16,7 @@ from meshproxy.metrics.slots import BOUNDS_S, OTHER_CODE, ConnectionSlot, Exchan
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 SLICE_BYTES = 32_768
-"""A slice ends once it has so many; measured: 0.1 ms on a 2-core machine."""
+"""A slice ends once it has so many: 0.04 ms at the median, 0.35 ms at most (measured, 10 000 slots, 1 000 in use)."""
 PIECE_BYTES = 64
 """What a piece counts for at least, so that many slots without anything to say end a slice as well."""
 
@@ -42,7 +42,11 @@ def cut(pieces: Iterable[str]) -> Iterator[bytes]:
 
 
 def _pieces(registry: Registry) -> Iterator[str]:
-    exchanges = registry.exchanges()
+    exchanges = []
+    for slot in registry.exchanges():
+        if slot.is_used:
+            exchanges.append(slot)
+        yield ""  # ten thousand that are not take a millisecond
     for name, kind, meaning, render in _EXCHANGE_FAMILIES:
         yield _head(name, kind, meaning)
         for slot in exchanges:

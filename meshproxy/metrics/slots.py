@@ -197,8 +197,8 @@ class Registry:
         return surplus
 
     def exchanges(self) -> list[ExchangeSlot]:
-        """List the slots that have counted something, in the order they were made."""
-        return [slot for slot in self._exchanges.values() if slot.is_used]
+        """List the slots, in the order they were made."""
+        return list(self._exchanges.values())
 
     def connections(self) -> list[ConnectionSlot]:
         return list(self._connections.values())

@@ -26,16 +26,21 @@ def field(name: bytes, value: bytes) -> Field:
     return (name.lower(), name, value, name + b": " + value, 0, 0)
 
 
+_UNUSUAL_METHODS = (b"HEAD", b"CONNECT")
+
+
 class RequestLine:
     """Method, target and version. `line` is what is sent on: origin form, HTTP/1.1, with its CRLF."""
 
-    __slots__ = ("authority", "line", "method", "minor", "path", "query", "target")
+    __slots__ = ("authority", "is_ordinary", "is_usual", "line", "method", "minor", "path", "query", "target")
 
     def __init__(self, method: bytes, target: bytes, authority: bytes, minor: int) -> None:
         self.method = method
         self.target = target  # origin form: path and query, or `*`
         self.authority = authority  # of an absolute-form target, else empty
         self.minor = minor
+        self.is_ordinary = minor == 1 and not authority  # the fields alone say the rest
+        self.is_usual = minor == 1 and method not in _UNUSUAL_METHODS  # the response needs no special framing
         path, _, query = target.partition(b"?")
         self.path = path
         self.query = query

@@ -56,7 +56,7 @@ class Downstream(asyncio.Protocol):
         self._is_lingering = False
         self._is_reading = True
         self._is_tunnel = False
-        self._must_close = False
+        self._must_close = stack.is_draining
 
     def __repr__(self) -> str:
         return f"<Downstream {self.peer or 'plain'} {self.exchange}>"
@@ -77,9 +77,8 @@ class Downstream(asyncio.Protocol):
         if self._is_lingering:
             return
         self.now = monotonic()
-        exchange = self.exchange
-        if exchange is not None:
-            exchange.now = self.now
+        if self.exchange is not None:
+            self.exchange.now = self.now
         self._feed(data)
 
     def eof_received(self) -> bool:
@@ -121,13 +120,18 @@ class Downstream(asyncio.Protocol):
         except Exception as defect:  # noqa: BLE001 - a defect costs one exchange, not the process
             self._on_defect(defect)
         self._is_feeding = False
-        if self.exchange is None:
-            if parser.is_in_head and parser.buffered_bytes and not self._must_close:
-                deadline = self.now + HEAD_TIMEOUT_S
-                if deadline < self.timer.deadline:
-                    self.stack.wheel.arm(self.timer, deadline)
-        elif parser.buffered_bytes > PIPELINE_BYTES:
-            self.pause_request()
+        if parser.buffer:
+            self._on_waiting_bytes()
+
+    def _on_waiting_bytes(self) -> None:
+        """A part of a head has its time; what is sent ahead of a response has its bound."""
+        if self.exchange is not None:
+            if self.parser.buffered_bytes > PIPELINE_BYTES:
+                self.pause_request()
+        elif not self._must_close:
+            deadline = self.now + HEAD_TIMEOUT_S
+            if deadline < self.timer.deadline:
+                self.stack.wheel.arm(self.timer, deadline)
 
     # The parser's side.
 
@@ -171,23 +175,18 @@ class Downstream(asyncio.Protocol):
 
     def respond(self, head: ResponseHead, data: bytes, is_end: bool) -> None:
         request = self.head
-        line = request.line
         if (
-            not request.keep_alive
+            not head.has_length
+            or not request.keep_alive
+            or not request.line.is_usual
             or self._must_close
-            or self.stack.is_draining
-            or not line.minor
-            or line.method not in _ORDINARY
-            or (is_end and self.parser.is_in_body)
+            or (is_end and not self._is_request_complete())
         ):
             self._respond_specially(head, data, is_end)
-        elif head.has_length:
-            if len(data) < JOIN_BYTES:
-                self.transport.write(b"".join((head.line.line, head.block, b"\r\n", data)))
-            else:
-                self.transport.writelines((head.line.line, head.block, b"\r\n", data))
+        elif len(data) < JOIN_BYTES:
+            self.transport.write(b"".join((head.line.line, head.block, b"\r\n", data)))
         else:
-            self._respond_specially(head, data, is_end)
+            self.transport.writelines((head.line.line, head.block, b"\r\n", data))
 
     def _respond_specially(self, head: ResponseHead, data: bytes, is_end: bool) -> None:
         """Everything but a response with a length on a connection that goes on."""
@@ -202,10 +201,9 @@ class Downstream(asyncio.Protocol):
             else:
                 self._is_chunked = True
                 framing = b"transfer-encoding: chunked\r\n"
-        if not request.keep_alive or self.stack.is_draining or request.line.method == b"CONNECT":
+        if not request.keep_alive or request.line.method == b"CONNECT" or (is_end and not self._is_request_complete()):
             self._must_close = True
-        if self._must_close or (is_end and self.parser.is_in_body):
-            self._must_close = True
+        if self._must_close:
             framing += b"connection: close\r\n"
         elif is_old:
             framing += b"connection: keep-alive\r\n"
@@ -219,6 +217,9 @@ class Downstream(asyncio.Protocol):
         else:
             out.append(data)
         self.transport.writelines(out)
+
+    def _is_request_complete(self) -> bool:
+        return self.exchange is None or self.exchange.is_request_complete
 
     def interim(self, head: ResponseHead) -> None:
         if self.head.line.minor:
@@ -266,26 +267,28 @@ class Downstream(asyncio.Protocol):
             self.transport.resume_reading()
 
     def on_finished(self, now: float) -> None:
+        exchange = self.exchange
         self.exchange = None
         parser = self.parser
-        if self._must_close or parser.is_in_body:
+        if self._must_close or (exchange is not None and not exchange.is_request_complete):
             self._must_close = True
             self._end()
             return
-        self.stack.wheel.arm(self.timer, now + IDLE_S)
+        # The wheel comes by within the exchange's own deadlines and sees this later one: no call is needed.
+        self.timer.deadline = now + IDLE_S
         parser.resume()
         if not self._is_reading:
             self.resume_request()
-        if not self._is_feeding and parser.buffered_bytes:
+        if parser.buffer and not self._is_feeding:
             self.now = now
             self._feed(b"")
 
     # Endings.
 
     def drain(self) -> None:
-        """Close now if nothing is under way, else with the next response."""
+        """Close now if nothing is under way, else with the response."""
+        self._must_close = True
         if self.exchange is None and not self.parser.buffered_bytes:
-            self._must_close = True
             self.transport.close()
 
     def _end(self) -> None:
@@ -319,5 +322,3 @@ class Downstream(asyncio.Protocol):
         else:
             self.transport.close()
 
-
-_ORDINARY = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))

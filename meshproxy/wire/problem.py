@@ -13,4 +13,6 @@ class Problem(Struct, frozen=True):
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.name, self.path, self.message) if part)
+        text = ": ".join(part for part in (self.name, self.path, self.message) if part)
+        # Names come from outside and this goes into a log: one line, nothing that a terminal acts on.
+        return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)

@@ -7,7 +7,6 @@ one bad resource refuses the whole file.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import Struct
 
 from meshproxy.wire import names
 from meshproxy.wire.bounds import MAX_TEXT_CHARS
+from meshproxy.wire.canonical import encode, version_of
 from meshproxy.wire.check import check_links, check_resource
 from meshproxy.wire.problem import Problem
 from meshproxy.wire.resources import SCHEMA, Resource
@@ -35,7 +35,7 @@ class SnapshotError(ValueError):
         super().__init__("\n".join(map(str, self.problems)) + (f"\nand {more} more" if more > 0 else ""))
 
 
-class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Entry(Struct, frozen=True, kw_only=True):
     """One resource with its version: the hash of its content, as `version_of` makes it."""
 
     name: str
@@ -44,7 +44,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resource: Resource
 
 
-class _RawEntry(Struct, frozen=True, kw_only=True):
+class _RawEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     version: str
     consumer: str = ""
@@ -72,17 +72,12 @@ class Snapshot:
         return chosen
 
 
-_encoder = msgspec.json.Encoder(order="deterministic")
+_encoder = msgspec.json.Encoder()
 _decoders = {kind: msgspec.json.Decoder(type_) for kind, type_ in names.TYPES.items()}
 # Bytes that are no UTF-8, and what is nested too deeply, come from the decoder as Python's own errors.
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _file_decoder = msgspec.json.Decoder(_File)
 _list_decoder = msgspec.json.Decoder(list[_RawEntry])
-
-
-def version_of(resource: Resource) -> str:
-    """Return the hash of a resource's content: equal for equal resources, in every process and release."""
-    return hashlib.sha256(_encoder.encode(resource)).hexdigest()[:16]
 
 
 def entry_of(name: str, resource: Resource, consumer: str = "") -> Entry:
@@ -92,8 +87,14 @@ def entry_of(name: str, resource: Resource, consumer: str = "") -> Entry:
 def dump(entries: Iterable[Entry]) -> bytes:
     """Encode a snapshot file: one resource a line, sorted by name, so that two files can be compared by eye."""
     ordered = sorted(entries, key=lambda entry: (entry.name, entry.consumer))
-    lines = b",\n".join(_encoder.encode(entry) for entry in ordered)
-    return b'{"schema":%d,"resources":[\n%s\n]}\n' % (SCHEMA, lines)
+    return b'{"schema":%d,"resources":[\n%s\n]}\n' % (SCHEMA, b",\n".join(map(_line, ordered)))
+
+
+def _line(entry: Entry) -> bytes:
+    raw = _RawEntry(
+        name=entry.name, version=entry.version, consumer=entry.consumer, resource=msgspec.Raw(encode(entry.resource))
+    )
+    return _encoder.encode(raw)
 
 
 def load(data: bytes) -> Snapshot:

@@ -81,7 +81,8 @@ def _perf(place: Place, pid: int, seconds: float, directory: Path) -> str:
     record = [place.tools["perf"], "record", "-q", "-F", "999", "-o", str(data), "-p", str(pid)]
     _call(place, [*record, "--", "sleep", f"{seconds:.0f}"])
     report = [place.tools["perf"], "report", "-i", str(data), "--stdio", "--no-children", "-g", "none"]
-    lines = _call(place, [*report, "--percent-limit", "0.7"]).splitlines()
+    report += ["--percent-limit", "0.5", "--sort"]
+    lines = [*_call(place, [*report, "dso"]).splitlines(), *_call(place, [*report, "dso,symbol"]).splitlines()]
     return "\n".join(f"  {line.strip()}" for line in lines if line.strip() and not line.startswith("#"))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.place import HOST, ROOT, Place
+from tests.bench.place import HOST, ROOT, Place, core_busy_s
 from tests.bench.subjects import Subject
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
@@ -16,36 +17,57 @@ CONNECTIONS = 32
 Sample = dict[str, float]
 
 
+@dataclass(frozen=True)
+class Meter:
+    """What the proxies, and others on their core, have used when it was made."""
+
+    place: Place
+    subject: Subject
+    own_s: float
+    core_s: float
+
+    @classmethod
+    def start(cls, place: Place, subject: Subject) -> Meter:
+        return cls(place, subject, subject.cpu_s(), core_busy_s(place.cores.proxy))
+
+    def read(self, requests: float, duration_s: float) -> Sample:
+        """Since then: cpu_us, the proxies' per request; busy, their share of the core; others, everybody else's."""
+        if not self.subject.processes:
+            return {}
+        own_s = self.subject.cpu_s() - self.own_s
+        core_s = core_busy_s(self.place.cores.proxy) - self.core_s
+        # The core's clock has ticks of 10 ms, the processes' has not: the difference may fall below nothing.
+        others = max(core_s - own_s, 0.0) / duration_s
+        return {"cpu_us": own_s / max(requests, 1) * 1e6, "busy": own_s / duration_s, "others": others}
+
+
 def closed_loop(place: Place, subject: Subject, seconds: float, variant: str, *arguments: str) -> Sample:
     """As many requests as 32 connections can make, by wrk.
 
-    rps; failed (answers that were neither 2xx nor 3xx, and socket errors); cpu_us, the proxies' per request; busy, the
-    share of their core that they used; p50_us and p99_us.
+    rps; failed (answers that were neither 2xx nor 3xx, and socket errors); p50_us and p99_us; what Meter reads.
     """
-    before_s = subject.cpu_s()
     command = [place.tools["wrk"], "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(SCRIPT)]
     command += ["-H", f"Host: {HOST}", f"http://127.0.0.1:{subject.port}/", "--", variant, *arguments]
+    meter = Meter.start(place, subject)
     sample = parse(_run(place, command))
     sample["rps"] = sample["requests"] / sample["duration_s"]
-    return sample | _spent(subject, before_s, sample["requests"], sample["duration_s"])
+    return sample | meter.read(sample["requests"], sample["duration_s"])
 
 
 def open_loop(place: Place, subject: Subject, seconds: float, rate: float, warm_s: float) -> Sample:
-    """Requests at a fixed rate, by tests.bench.pace: its percentiles, failed, rps, cpu_us, busy."""
-    before_s = subject.cpu_s()
-    arguments = [str(subject.port), str(rate), str(seconds), str(warm_s)]
-    sample: Sample = json.loads(_run(place, [sys.executable, "-m", "tests.bench.pace", *arguments]))
+    """Requests at a fixed rate, by tests.bench.pace: its percentiles, failed, rps; what Meter reads."""
+    meter = Meter.start(place, subject)
+    sample: Sample = json.loads(_python(place, "tests.bench.pace", subject.port, rate, seconds, warm_s))
     duration_s = seconds + warm_s
-    return sample | _spent(subject, before_s, rate * duration_s, duration_s)
+    return sample | meter.read(rate * duration_s, duration_s)
 
 
 def transfer(place: Place, subject: Subject, way: str, size_bytes: int) -> Sample:
-    """One body by tests.bench.bulk: bytes_s; failed; busy."""
-    before_s = subject.cpu_s()
-    arguments = [str(subject.port), way, str(size_bytes)]
-    result = json.loads(_run(place, [sys.executable, "-m", "tests.bench.bulk", *arguments]))
+    """One body by tests.bench.bulk: bytes_s; failed; what Meter reads."""
+    meter = Meter.start(place, subject)
+    result = json.loads(_python(place, "tests.bench.bulk", subject.port, way, size_bytes))
     sample = {"bytes_s": size_bytes / result["seconds"], "failed": result["failed"]}
-    return sample | _spent(subject, before_s, 1, result["seconds"])
+    return sample | meter.read(1, result["seconds"])
 
 
 def parse(output: str) -> Sample:
@@ -65,8 +87,5 @@ def _run(place: Place, command: list[str]) -> str:
     return outcome.stdout
 
 
-def _spent(subject: Subject, before_s: float, requests: float, duration_s: float) -> Sample:
-    if not subject.processes:
-        return {}
-    cpu_s = subject.cpu_s() - before_s
-    return {"cpu_us": cpu_s / max(requests, 1) * 1e6, "busy": cpu_s / duration_s}
+def _python(place: Place, module: str, *arguments: object) -> str:
+    return _run(place, [sys.executable, "-m", module, *map(str, arguments)])

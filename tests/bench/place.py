@@ -33,6 +33,16 @@ def choose_cores() -> Cores:
     return Cores(load=allowed[0], proxy=allowed[min(1, len(allowed) - 1)])
 
 
+def core_busy_s(core: int) -> float:
+    """Seconds that a core has worked since the machine started, for whomever."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, ticks)
+            return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    raise LookupError(f"/proc/stat has no cpu{core}")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -13,6 +13,9 @@ from tests.bench.process import StartError
 from tests.bench.report import Sheet
 from tests.bench.subjects import NEEDS, Starter, Subject
 
+MUCH = 0.1
+"""The share of the proxies' core that others may use before a notice says so."""
+
 Measure = Callable[[Subject, float], Sample]
 """Measures a subject for so many seconds."""
 
@@ -78,6 +81,12 @@ class Plan:
         print(f"  {sheet.title}: {n + 1} of {self.rounds}: {subject.name}: {figure}", file=sys.stderr, flush=True)
 
     def _judge(self, sheet: Sheet) -> None:
+        others = max(sample.get("others", 0.0) for samples in sheet.samples.values() for sample in samples)
+        if others > MUCH:
+            self.notice(
+                f"the machine was busy: others used up to {others * 100:.0f} % of the proxies' core in: {sheet.title}; "
+                "CPU per request says more than requests/s"
+            )
         for subject, samples in sheet.samples.items():
             if count := sum(sample["failed"] for sample in samples):
                 self.failed = True

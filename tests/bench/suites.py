@@ -22,11 +22,15 @@ VARIANTS = {
     "unique": "one field differs in every request",
     "fields": "ten typical fields, one of them unique",
 }
+BUSY = Column("busy", "core busy %", scale=100)
+OTHERS = Column("others", "by others %", scale=100, worst=True)
+"""Whatever else ran on the proxies' core: the more, the less the row is worth."""
 FAILED = Column("failed", "failed", worst=True)
 CLOSED_LOOP = [
     Column("rps", "requests/s", spread=True, ratio=True),
     Column("cpu_us", "CPU us/request", 1, ratio=True),
-    Column("busy", "core busy %", scale=100),
+    BUSY,
+    OTHERS,
     Column("rss", "RSS MB", scale=1e-6, worst=True),
     FAILED,
 ]
@@ -37,11 +41,13 @@ OPEN_LOOP = [
     Column("p99.9_us", "p99.9 us"),
     Column("cpu_us", "CPU us/request", 1),
     Column("rps", "answered/s"),
+    OTHERS,
     FAILED,
 ]
 BODIES = [
     Column("bytes_s", "MB/s", scale=1e-6, spread=True, ratio=True),
-    Column("busy", "core busy %", scale=100),
+    BUSY,
+    OTHERS,
     Column("rss", "RSS at start MB", 1, scale=1e-6),
     Column("peak", "RSS peak MB", 1, scale=1e-6, worst=True),
     FAILED,

@@ -13,14 +13,14 @@ import uvloop
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the condition is somebody else's state
             await asyncio.sleep(0.001)
 
 
 def on_uvloop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
-        uvloop.run(test(*args, **kwargs))
+        uvloop.run(asyncio.wait_for(test(*args, **kwargs), 30))
         gc.collect()  # a socket left open is told by its finalizer, and that is an error
 
     return run

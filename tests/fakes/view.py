@@ -28,7 +28,9 @@ class FakeView:
                 entry_of(f"backend/{key}", Backend()),
                 entry_of(
                     f"endpoints/{key}",
-                    Endpoints(endpoints=[Endpoint(address=f"10.0.{i >> 8}.{i & 255}", port=80) for i in range(endpoints)]),
+                    Endpoints(
+                        endpoints=[Endpoint(address=f"10.0.{i >> 8}.{i & 255}", port=80) for i in range(endpoints)]
+                    ),
                 ),
                 entry_of(f"routes/{key}", Routes(rules=[Rule(name="default", backends=[RouteBackend(backend=key)])])),
             ]

@@ -1,5 +1,7 @@
 """Responses, accepted and refused, by name."""
 
+# ruff: noqa: E501 (a table is read by its rows)
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -150,7 +152,7 @@ REFUSED = [
     Refused("LF after a field", b"HTTP/1.1 200 OK\r\nX-A: 1\nContent-Length: 0\r\n\r\n", _CONTROL, "accepts"),
     Refused("bare CR in a value", ok(b"X-A: 1\rContent-Length: 0"), _CONTROL, "refuses"),
     Refused("NUL in a value", ok(b"X-A: \x00", b"Content-Length: 0"), _CONTROL, "refuses"),
-    Refused("a response in a value", ok(b"X-A: a\r\n\x00HTTP/1.1 200 OK"), "malformed field name", "refuses"),
+    Refused("a response in a value", ok(b"X-A: a\r\n\x00HTTP/1.1 200 OK"), "field line without a colon", "refuses"),
     Refused("obs-fold", ok(b"X-A: 1", b" 2", b"Content-Length: 0"), "folded field line (obs-fold)", "accepts"),
     Refused("space before the colon", ok(b"Content-Length : 0"), "space before the colon of a field", "refuses"),
     Refused("no colon", ok(b"X-A", b"Content-Length: 0"), "field line without a colon", "refuses"),
@@ -169,9 +171,9 @@ REFUSED = [
     Refused("chunked twice", ok(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=HELLO), _CODING, "refuses"),
     Refused("chunked in HTTP/1.0", head(b"HTTP/1.0 200 OK", b"Transfer-Encoding: chunked") + HELLO, "Transfer-Encoding in HTTP/1.0", "accepts"),
     Refused("101 unasked", SWITCH, _SWITCH, "refuses"),
-    Refused("101 to another protocol", status(101, b"Connection: Upgrade", b"Upgrade: h2c"), _SWITCH, "refuses", upgrade=b"websocket"),
-    Refused("101 without Upgrade", status(101, b"Connection: Upgrade"), _SWITCH, "refuses", upgrade=b"websocket"),
-    Refused("101 that Connection does not name", status(101, b"Upgrade: websocket"), _SWITCH, "refuses", upgrade=b"websocket"),
+    Refused("101 to another protocol", status(101, b"Connection: Upgrade", b"Upgrade: h2c"), _SWITCH, "accepts", upgrade=b"websocket"),
+    Refused("101 without Upgrade", status(101, b"Connection: Upgrade"), _SWITCH, "accepts", upgrade=b"websocket"),
+    Refused("101 that Connection does not name", status(101, b"Upgrade: websocket"), _SWITCH, "accepts", upgrade=b"websocket"),
     Refused("too many interim ones", CONTINUE * 17, "too many interim responses", "waits"),
     Refused("a bad one after an interim one", CONTINUE + b"\r\n" + NEXT, _LINE, "refuses"),
     Refused("a head over 64 KiB", ok(b"X-A: " + b"a" * 65_536), _HUGE, "waits"),

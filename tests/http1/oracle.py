@@ -15,11 +15,19 @@ Verdict = Literal["accepts", "refuses", "waits"]
 _NEVER_FORWARDED = {
     "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "http2-settings",
 }  # fmt: skip
+_ONLY_IN_REQUESTS = {"te", "http2-settings"}
 _ALWAYS_FORWARDED = {
     "host", "content-length", "expect", "authorization", "cookie", "traceparent", "tracestate", "x-request-id",
     "x-real-ip", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
     "x-forwarded-client-cert", "set-cookie", "www-authenticate", "proxy-status",
 }  # fmt: skip
+
+_NOT_IN_TRAILERS = {
+    "content-length", "host", "trailer", "expect", "authorization", "proxy-authorization", "cookie", "set-cookie",
+    "max-forwards", "cache-control", "content-encoding", "content-type", "content-range", "forwarded", "x-request-id",
+    "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
+    "x-forwarded-client-cert", "proxy-status",
+} | _NEVER_FORWARDED  # fmt: skip
 
 
 class Seen(NamedTuple):
@@ -34,10 +42,12 @@ class Seen(NamedTuple):
     status: int = 0
 
 
-def h11_requests(data: bytes) -> tuple[Verdict, list[Seen]]:
-    """Read as h11 does, answering every request, until the connection is to be closed."""
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-    connection.receive_data(data)
+def h11_requests(data: bytes, *, skips_empty_lines: bool = False) -> tuple[Verdict, list[Seen]]:
+    """Read as h11 does, answering every request, until the connection is to be closed.
+
+    h11 takes no empty lines before a request; `skips_empty_lines` takes them from its path.
+    """
+    connection = _h11_server(data, skips_empty_lines)
     seen: list[Seen] = []
     while True:
         try:
@@ -56,7 +66,7 @@ def h11_requests(data: bytes) -> tuple[Verdict, list[Seen]]:
             connection.send(h11.EndOfMessage())
             if connection.our_state is not h11.DONE:
                 return "accepts", seen
-            connection.start_next_cycle()
+            connection = _h11_server(connection.trailing_data[0], skips_empty_lines)
         elif event is h11.NEED_DATA:
             is_between = connection.their_state is h11.IDLE and not connection.trailing_data[0]
             return ("accepts" if is_between else "waits"), seen
@@ -64,10 +74,22 @@ def h11_requests(data: bytes) -> tuple[Verdict, list[Seen]]:
             return "accepts", seen
 
 
-def h11_response(data: bytes, method: bytes = b"GET", *, is_eof: bool = False) -> tuple[Verdict, list[Seen]]:
-    """Read one response, interim ones before it included."""
+def _h11_server(data: bytes, skips_empty_lines: bool) -> h11.Connection:
+    while skips_empty_lines and data.startswith(b"\r\n"):
+        data = data[2:]
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+    if data:  # nothing would mean the connection's end
+        connection.receive_data(data)
+    return connection
+
+
+def h11_response(
+    data: bytes, method: bytes = b"GET", upgrade: bytes = b"", *, is_eof: bool = False
+) -> tuple[Verdict, list[Seen]]:
+    """Read one response, interim ones before it included; after a 101, the rest is its body."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
-    connection.send(h11.Request(method=method, target=b"/", headers=[("host", "a")]))
+    asked = [(b"connection", b"upgrade"), (b"upgrade", upgrade)] if upgrade else []
+    connection.send(h11.Request(method=method, target=b"/", headers=[(b"host", b"a"), *asked]))
     connection.send(h11.EndOfMessage())
     connection.receive_data(data)
     if is_eof and data:
@@ -88,6 +110,9 @@ def h11_response(data: bytes, method: bytes = b"GET", *, is_eof: bool = False) -
         elif isinstance(event, h11.EndOfMessage):
             trailers = [(bytes(n), bytes(v)) for n, v in event.headers]
             seen.append(Seen(b"", b"", fields, body, trailers, head.http_version, head.status_code))
+            return "accepts", seen
+        elif event is h11.PAUSED and seen and seen[-1].status == 101:
+            seen[-1] = seen[-1]._replace(body=connection.trailing_data[0])
             return "accepts", seen
         else:
             return "waits", seen
@@ -134,9 +159,10 @@ def httptools_requests(data: bytes) -> tuple[Verdict, list[Seen]]:
 
 
 def forwarded(seen: Seen) -> Pairs:
-    """The fields of a message that are to be passed on, by RFC 9110 section 7.6.1."""
+    """The fields of a message that are to be passed on, by RFC 9110 sections 7.6.1, 8.6 and 10.1.1."""
     fields = [(n.decode(), v) for n, v in seen.fields]
     named = {t.strip().lower() for n, v in fields if n == "connection" for t in v.decode("latin-1").split(",")}
+    never = _NEVER_FORWARDED - _ONLY_IN_REQUESTS if seen.status else _NEVER_FORWARDED
     absolute = authority_of(seen.target)
     out: Pairs = []
     if absolute and not any(n == "host" for n, _ in fields):
@@ -144,11 +170,22 @@ def forwarded(seen: Seen) -> Pairs:
     for name, value in fields:
         if name == "host" and absolute:
             out.append((b"host", absolute))
-        elif name == "te" and any(t.strip().lower() == b"trailers" for t in value.split(b",")):
+        elif name == "te" and not seen.status and any(t.strip().lower() == b"trailers" for t in value.split(b",")):
             out.append((b"te", b"trailers"))
-        elif name not in _NEVER_FORWARDED and (name not in named or name in _ALWAYS_FORWARDED):
+        elif name in never or (name in named and name not in _ALWAYS_FORWARDED):
+            continue
+        else:
             out.append((name.encode(), value))
-    return [(n, v) for n, v in out if not (n == b"expect" and seen.minor == b"1.0")]
+    if seen.minor == b"1.0" and not seen.status:
+        out = [f for f in out if f[0] != b"expect"]
+    if seen.status == 204 or 100 <= seen.status < 200:
+        out = [f for f in out if f[0] != b"content-length"]
+    return out
+
+
+def forwarded_trailers(seen: Seen) -> Pairs:
+    """The trailers of a message that are to be passed on, by RFC 9110 section 6.5.1."""
+    return [(n, v) for n, v in seen.trailers if n.decode() not in _NOT_IN_TRAILERS]
 
 
 def authority_of(target: bytes) -> bytes:

@@ -128,9 +128,7 @@ class RequestRecord:
             self.is_waiting = True
 
 
-def read_requests(
-    pieces: Iterable[bytes], *, grammar: RequestGrammar | None = None, is_prompt: bool = True
-) -> Reading:
+def read_requests(pieces: Iterable[bytes], *, grammar: RequestGrammar | None = None, is_prompt: bool = True) -> Reading:
     """Feed a server's parser. `is_prompt`: each request is answered within its own callback, else after the read."""
     record = RequestRecord(is_prompt=is_prompt)
     parser = record.parser = RequestParser(grammar or RequestGrammar(), record)

@@ -48,7 +48,9 @@ def test_httptools_reads_a_good_request_alike(name: str) -> None:
     verdict, seen = httptools_requests(GOOD[name])
     assert verdict == ("refuses" if name in STRICTER["httptools"] else "accepts")
     for ours, theirs in zip(read_requests([GOOD[name]]).messages, seen, strict=False):
-        assert (ours.method, ours.body) == (theirs.method, theirs.body)
+        assert ours.method == theirs.method
+        # It takes every upgrade for a tunnel, and what follows for the tunnel's.
+        assert ours.body == theirs.body or b"upgrade" in dict(theirs.fields)
         assert ours.target == origin_form(theirs.method, theirs.target)
 
 
@@ -94,7 +96,14 @@ def test_hop_by_hop_fields_are_dropped_and_order_and_case_kept() -> None:
     sink = Sink()
     sink.parser = RequestParser(RequestGrammar(), sink)
     sink.parser.feed(
-        get(b"x-B:  2 ", b"Keep-Alive: 5", b"Proxy-Connection: keep-alive", b"Connection: X-Gone", b"X-gone: 1", b"X-a:1")
+        get(
+            b"x-B:  2 ",
+            b"Keep-Alive: 5",
+            b"Proxy-Connection: keep-alive",
+            b"Connection: X-Gone",
+            b"X-gone: 1",
+            b"X-a:1",
+        )
     )
     assert heads[0].block == b"Host: a\r\nx-B:  2 \r\nX-a:1\r\n"
 

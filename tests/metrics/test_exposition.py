@@ -4,7 +4,7 @@ import math
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -156,6 +156,8 @@ def test_help_text_is_one_line():
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=3))
+@example(["\n", "a\\n", '"\\'])
+@example(["\\", '"', "\r\t\x00\u2028"])
 def test_any_label_value_survives(values):
     registry = Registry()
     names = tuple(f"l{n}" for n in range(len(values)))
@@ -180,6 +182,13 @@ def test_slices_are_bounded_and_idle_slots_end_one_as_well():
     idle = list(cut("" for _ in range(2000)))
     assert len(idle) >= 3
     assert not any(idle)
+
+
+def test_what_was_never_used_says_nothing():
+    registry = Registry()
+    registry.exchange("outbound", "demo/idle:80", "r", "b", "http")
+    fill(registry, 1)
+    assert b"demo/idle" not in b"".join(expose(registry))
 
 
 def test_counting_goes_on_between_slices():

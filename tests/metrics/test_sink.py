@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import socket
@@ -24,10 +25,8 @@ async def read_all(fd: int, wanted: int) -> bytes:
     data = bytearray()
 
     def take() -> bool:
-        try:
+        with contextlib.suppress(BlockingIOError):
             data.extend(os.read(fd, 1 << 20))
-        except BlockingIOError:
-            pass
         return len(data) >= wanted
 
     await until(take)

@@ -72,7 +72,9 @@ def test_peers_past_the_bound_become_other():
 
 @given(
     st.lists(
-        st.tuples(st.integers(100, 999), st.sampled_from(["", "internal", "loop"]), st.sampled_from(["", "a", "b", "c"])),
+        st.tuples(
+            st.integers(100, 999), st.sampled_from(["", "internal", "loop"]), st.sampled_from(["", "a", "b", "c"])
+        ),
         max_size=200,
     )
 )
@@ -119,8 +121,7 @@ def test_only_idle_slots_that_no_snapshot_uses_are_dropped_and_the_longest_unuse
     for slot in (*oldest, *old, *used):
         slot.finish(200, "", "", 0.001, 0.001)
     assert registry.retire() == 5
-    left = registry.exchanges()
-    assert left == [busy, *old, *used]
+    assert registry.exchanges() == [busy, *old, *used]
     assert registry.retire() == 0
 
 
@@ -137,12 +138,16 @@ def test_a_refused_snapshot_costs_the_one_in_use_nothing():
     assert registry.retire() == 0
 
 
-def test_what_was_never_used_is_not_listed():
-    registry = Registry()
-    registry.exchange(*LABELS)
-    assert registry.exchanges() == []
-    registry.exchange(*LABELS).active += 1
-    assert len(registry.exchanges()) == 1
+def test_a_slot_is_used_once_anything_was_counted():
+    for count in ("active", "attempts"):
+        slot = Registry().exchange(*LABELS)
+        assert not slot.is_used
+        setattr(slot, count, 1)
+        assert slot.is_used
+    for outcome in ((200, "", ""), (503, "no_endpoints", ""), (200, "", "peer")):
+        slot = Registry().exchange(*LABELS)
+        slot.finish(*outcome, 0.001, NEVER)
+        assert slot.is_used
 
 
 def test_a_name_registered_twice_must_mean_the_same():

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from meshproxy.wire import resources as wire
 from meshproxy.wire import snapshot
-from meshproxy.wire.snapshot import SnapshotError, dump, entry_of, load, version_of
+from meshproxy.wire.canonical import version_of
+from meshproxy.wire.snapshot import SnapshotError, dump, entry_of, load
 
 DEEP = b'{"schema":1,"resources":[],"later":' + b"[" * 200_000
 
@@ -89,6 +90,11 @@ def test_a_version_is_the_content_and_nothing_else():
     other = wire.Endpoint(address="10.0.0.1", port=1, labels={"a": "1", "b": "2"}, weight=2)
     versions = [version_of(wire.Endpoints(endpoints=[endpoint])) for endpoint in (one, same, other)]
     assert versions[0] == versions[1] != versions[2]
+    # Numbers and texts that are equal to a default, without being the same object.
+    explicit = wire.Backend(
+        protocol=str(b"http", "ascii"), connect_timeout_s=float("1.0"), outlier=wire.Outlier(base_s=float("1"))
+    )
+    assert version_of(explicit) == version_of(wire.Backend())
     # Known from another process: a version must not change with it.
     assert version_of(wire.Backend()) == "44136fa355b3678a"
 
@@ -179,3 +185,9 @@ def test_the_problems_told_are_bounded():
     with pytest.raises(SnapshotError, match="and 50 more") as caught:
         load(dump(entries))
     assert len(caught.value.problems) == snapshot.MAX_PROBLEMS
+
+
+def test_a_problem_is_one_printable_line():
+    (problem,) = refusal(edited(port_entries(), lambda file: file["resources"][0].update(name="backend/a\n\x1b[31m")))
+    assert problem.isprintable()
+    assert problem.startswith("backend/a??[31m: malformed name")

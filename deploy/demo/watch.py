@@ -1,0 +1,126 @@
+"""Looking at the shop through its sidecars' admin addresses, as an operator would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from deploy.demo.client import ResponseError, call
+from deploy.demo.metrics import Lane, LaneKey, parse
+from deploy.demo.pods import NAMESPACE, Pod
+
+PATIENCE_S = 2.0
+
+
+class Endpoint(NamedTuple):
+    """An endpoint as the front end's sidecar sees it."""
+
+    service: str
+    pod: str
+    state: str
+    ewma_ms: float
+    ejected_for_s: float
+
+
+@dataclass(slots=True)
+class Look:
+    """One reading. `lanes` are those of the front end's sidecar, `pods` what each instance's own sidecar has counted."""
+
+    at: float
+    lanes: dict[LaneKey, Lane]
+    pods: dict[str, Lane]
+    endpoints: list[Endpoint]
+
+
+@dataclass(slots=True)
+class Change:
+    """What has happened between two looks."""
+
+    seconds: float
+    lanes: dict[LaneKey, Lane]
+    pods: dict[str, Lane]
+    endpoints: list[Endpoint]
+
+    @classmethod
+    def between(cls, base: Look, look: Look) -> Change:
+        lanes = {key: lane.since(base.lanes.get(key)) for key, lane in look.lanes.items()}
+        pods = {name: lane.since(base.pods.get(name)) for name, lane in look.pods.items()}
+        return cls(look.at - base.at, lanes, pods, look.endpoints)
+
+    @property
+    def retries(self) -> int:
+        return round(sum(lane.retries for lane in self.lanes.values()))
+
+    @property
+    def pod_requests(self) -> dict[str, int]:
+        return {name: round(lane.requests) for name, lane in self.pods.items()}
+
+    @property
+    def pod_failures(self) -> dict[str, int]:
+        return {name: round(lane.failed) for name, lane in self.pods.items()}
+
+    @property
+    def still_out(self) -> list[str]:
+        return [endpoint.pod for endpoint in self.endpoints if endpoint.state != "ready"]
+
+    def service_requests(self, service: str) -> int:
+        """Requests that the instances of a Service got, repetitions included."""
+        return sum(self.pod_requests.get(endpoint.pod, 0) for endpoint in self.endpoints if endpoint.service == service)
+
+    def is_ejected(self, pod: str) -> bool:
+        return any(endpoint.pod == pod and endpoint.state == "ejected" for endpoint in self.endpoints)
+
+
+class Watch:
+    """Reads the sidecars of all Pods; one that does not answer has nothing to tell."""
+
+    def __init__(self, pods: Collection[Pod]) -> None:
+        self._front = next(pod for pod in pods if pod.is_caller)
+        self._pods = pods
+        self._names = {f"{pod.inbound[0]}:{pod.inbound[1]}": pod.name for pod in pods}
+
+    async def look(self) -> Look:
+        pages = await asyncio.gather(
+            self._get(self._front, "/endpoints"), *(self._get(pod, "/metrics") for pod in self._pods)
+        )
+        rows = json.loads(pages[0] or '{"endpoints": []}')["endpoints"]
+        read = {pod.name: parse(page) for pod, page in zip(self._pods, pages[1:], strict=True)}
+        return Look(
+            time.monotonic(),
+            {key: lane for key, lane in read[self._front.name].items() if key.service},
+            {name: _inbound(lanes) for name, lanes in read.items()},
+            [endpoint for row in rows if (endpoint := self._endpoint(row)) is not None],
+        )
+
+    async def _get(self, pod: Pod, path: str) -> str:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                _, body = await call(pod.admin, path)
+        except (OSError, TimeoutError, ResponseError):
+            return ""
+        return body.decode()
+
+    def _endpoint(self, row: dict[str, str | float]) -> Endpoint | None:
+        pod = self._names.get(str(row["address"]))
+        service = plain(str(row["backend"]))
+        if pod is None or pod == self._front.name:
+            return None  # nobody calls the front end through the mesh
+        return Endpoint(service, pod, str(row["state"]), float(row["ewma_ms"]), float(row["ejected_for_s"]))
+
+
+def plain(name: str) -> str:
+    """A name of the snapshot as people would say it: without the namespace, without the port."""
+    return name.removeprefix(f"{NAMESPACE}/").partition(":")[0]
+
+
+def _inbound(lanes: dict[LaneKey, Lane]) -> Lane:
+    total = Lane()
+    for key, lane in lanes.items():
+        if key.direction == "inbound":
+            for code, count in lane.codes.items():
+                total.codes[code] = total.codes.get(code, 0) + count
+    return total
