@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import logging
 import signal
 import socket
@@ -28,6 +29,7 @@ from meshproxy.metrics.events import Events, register_endpoints, register_timers
 from meshproxy.metrics.lag import LoopLag
 from meshproxy.metrics.sink import Sink
 from meshproxy.metrics.slots import Registry
+from meshproxy.policy.route import RouteTable
 from meshproxy.proxy.access import AccessLog
 from meshproxy.proxy.backend import Backend
 from meshproxy.proxy.connect import Connector
@@ -54,9 +56,11 @@ SLICE_S = 0.001
 def check(settings: Settings) -> int:
     """Say whether a sidecar could run with these settings; 0 if so."""
     try:
-        SnapshotFile(settings.snapshot).read()
+        for entry in SnapshotFile(settings.snapshot).read().entries:
+            if isinstance(entry.resource, wire.Routes):
+                RouteTable(entry.resource)
         _identities(settings)
-    except (SnapshotError, IdentityError) as error:
+    except (SnapshotError, IdentityError, ValueError) as error:
         print(f"meshproxy: {error}", file=sys.stderr)  # noqa: T201
         return 1
     print("the configuration is good")  # noqa: T201
@@ -244,6 +248,7 @@ class App:
         self._entries = entries
         self.registry.retire()
         self.events.snapshot_loads.add("taken")
+        self.events.snapshot.replace(1, _version_of(entries))
         self.events.snapshot_loaded.set(time.time())
         took_ms = (time.monotonic() - started) * 1000
         log.info("snapshot taken: %d resources, %.0f ms", len(entries), took_ms)
@@ -306,8 +311,9 @@ class App:
         end = began + self.settings.drain_s
         for stack in stacks:
             stack.is_draining = True
-            for connection in list(stack.connections):
-                connection.drain()
+            # Idle ones stay open for now: to close one as its client uses it would lose that request.
+            for connection in stack.connections:
+                connection.announce_end()
         while time.monotonic() < began + self.settings.drain_s / 2:
             quiet_since = max(began, *(listener.last_accept_at for listener in listeners))
             if time.monotonic() - quiet_since >= QUIET_S:
@@ -318,7 +324,7 @@ class App:
         while time.monotonic() < end and any(stack.connections for stack in stacks):
             for stack in stacks:
                 for connection in list(stack.connections):
-                    connection.drain()
+                    connection.end_if_idle()
             await asyncio.sleep(TICK_S)
         cut = sum(stack.active for stack in stacks)
         if cut:
@@ -361,6 +367,14 @@ class App:
             (backend.name, state.condition) for backend in self._backends() for state in backend.balancer.states
         )
         return [(key, float(count)) for key, count in counts.items()]
+
+
+def _version_of(entries: dict[str, Entry]) -> str:
+    """One short hash for a whole snapshot: sidecars with the same one have the same configuration."""
+    digest = hashlib.sha256()
+    for name in sorted(entries):
+        digest.update(f"{name} {entries[name].version}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _listen(address: Address) -> socket.socket:

@@ -83,8 +83,10 @@ class Settings:
             if address[1] and address in taken:
                 raise SettingsError(f"{flag} and {taken[address]} are both {format_address(address)}")
             taken[address] = flag
-        if self.app is not None and self.app in taken:
-            raise SettingsError(f"--app {format_address(self.app)} is this sidecar's own {taken[self.app]}")
+        if self.app is not None:
+            for flag, (host, port) in self.listeners:
+                if port == self.app[1] and (host == self.app[0] or ipaddress.ip_address(host).is_unspecified):
+                    raise SettingsError(f"--app {format_address(self.app)} is this sidecar's own {flag}")
 
     @property
     def listeners(self) -> list[tuple[str, Address]]:

@@ -143,7 +143,7 @@ class ChunkedDecoder:
             return
         if end - pos > HEAD_BYTES:
             raise ProtocolError("trailers too large", is_oversized=True)
-        fields, _ = self._memo.fields(data[pos:end])
+        fields, _, _ = self._memo.fields(data[pos:end])
         self.trailers = [f for f in fields if f[0] not in _NOT_IN_TRAILERS]
         self._finish(data, end + 4)
 

@@ -7,9 +7,7 @@ native parser with callbacks), so a head is split into lines and each is looked 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 from meshproxy.http1.error import HEAD_FIELDS, ProtocolError
 from meshproxy.policy.message import Field
@@ -17,8 +15,6 @@ from meshproxy.policy.message import Field
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN_IN_VALUE: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
-
-kind_of: Final[Callable[[Any], int]] = itemgetter(4)
 
 # Kinds are added up over a head's fields, so that one sum says how often each occurred: eight bits each, and a head has
 # at most 128 fields.
@@ -52,6 +48,8 @@ MEMO_BLOCKS: Final = 512
 MEMO_BLOCK_BYTES: Final = 2_048
 """Whole heads' fields that were seen before are remembered as well: at most 1 MiB of them."""
 
+_MEMO_NAMES = 512
+_MEMO_NAME_BYTES = 64
 _MEMO_LINES = 2_048
 _MEMO_LINE_BYTES = 256
 
@@ -59,50 +57,69 @@ _MEMO_LINE_BYTES = 256
 class FieldMemo:
     """Lines that have passed the grammar, at most 2 048 of at most 256 bytes; when full it starts anew."""
 
-    __slots__ = ("_kinds", "_lines", "get")
+    __slots__ = ("_kinds", "_lines", "_names")
 
     def __init__(self, kinds: dict[bytes, int]) -> None:
         self._kinds = kinds
         self._lines: dict[bytes, Field] = {}
-        self.get: Callable[[bytes], Field | None] = self._lines.get
+        self._names: dict[bytes, tuple[bytes, int]] = {}  # to the lowered name and its kind
 
-    def fields(self, block: bytes) -> tuple[list[Field], int]:
-        """Parse the lines of a head (CRLF between them, none at the end) into fields and the sum of their kinds."""
+    def fields(self, block: bytes) -> tuple[list[Field], int, bool]:
+        """Parse the lines of a head (CRLF between them, none at the end).
+
+        Returns the fields, the sum of their kinds, and whether all lines have been seen before: then the head may well
+        be seen again as a whole.
+        """
         lines = block.split(b"\r\n")
-        fields = [*map(self.get, lines)]
-        try:
-            seen = sum(map(kind_of, fields))
-        except TypeError:  # at least one line is new
-            if len(lines) > HEAD_FIELDS:
-                raise ProtocolError("too many fields", is_oversized=True) from None
-            fields = [found or self._parse(line) for found, line in zip(fields, lines, strict=True)]
-            seen = sum(map(kind_of, fields))
-        if len(fields) > HEAD_FIELDS:
+        if len(lines) > HEAD_FIELDS:
             raise ProtocolError("too many fields", is_oversized=True)
-        return fields, seen  # type: ignore[return-value]  # no None is left
+        get = self._lines.get
+        fields: list[Field] = []
+        seen = 0
+        is_familiar = True
+        for line in lines:
+            found = get(line)
+            if found is None:
+                found = self._parse(line)
+                is_familiar = False
+            seen += found[4]
+            fields.append(found)
+        return fields, seen, is_familiar
 
     def _parse(self, line: bytes) -> Field:
         name, colon, value = line.partition(b":")
-        if not colon or not TOKEN.fullmatch(name):
-            raise ProtocolError(_blame_name(line, colon))
+        known = self._names.get(name)
+        if known is None or not colon:
+            known = self._parse_name(line, name, colon)
         if _FORBIDDEN_IN_VALUE.search(value):
             raise ProtocolError("control character in a field value")
         value = value.strip(b" \t")
-        lowered = name.lower()
-        kind = self._kinds.get(lowered, 0)
+        lowered, kind = known
         number = 0
-        if kind == LENGTH:
-            if not _DIGITS.fullmatch(value):
-                raise ProtocolError("malformed Content-Length")
-            number = int(value)
-        elif lowered == b"connection" and value.lower() == b"keep-alive":
-            kind = DROP
+        if kind:
+            if kind == LENGTH:
+                if not _DIGITS.fullmatch(value):
+                    raise ProtocolError("malformed Content-Length")
+                number = int(value)
+            elif lowered == b"connection" and value.lower() == b"keep-alive":
+                kind = DROP
         parsed = (lowered, name, value, line, kind, number)
         if len(line) <= _MEMO_LINE_BYTES:
             if len(self._lines) >= _MEMO_LINES:
                 self._lines.clear()
             self._lines[line] = parsed
         return parsed
+
+    def _parse_name(self, line: bytes, name: bytes, colon: bytes) -> tuple[bytes, int]:
+        if not colon or not TOKEN.fullmatch(name):
+            raise ProtocolError(_blame_name(line, colon))
+        lowered = name.lower()
+        known = (lowered, self._kinds.get(lowered, 0))
+        if len(name) <= _MEMO_NAME_BYTES:
+            if len(self._names) >= _MEMO_NAMES:
+                self._names.clear()
+            self._names[name] = known
+        return known
 
 
 def _blame_name(line: bytes, colon: bytes) -> str:

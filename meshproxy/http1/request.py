@@ -149,7 +149,7 @@ class RequestParser:
 
     @property
     def is_in_body(self) -> bool:
-        return self._state == LENGTH_BODY or self._state == CHUNKED_BODY
+        return LENGTH_BODY <= self._state <= CHUNKED_BODY
 
     def resume(self) -> None:
         """Go on to the next request; the owner then feeds nothing (`b""`) if something is buffered.
@@ -273,7 +273,7 @@ class RequestParser:
 
     def _parse_fields(self, line: RequestLine, block: bytes) -> RequestHead:
         """Parse fields that are not remembered as a whole. `block` is empty, or ends with its last field's CRLF."""
-        fields, seen = self._grammar.fields.fields(block[:-2]) if block else ([], 0)
+        fields, seen, is_familiar = self._grammar.fields.fields(block[:-2]) if block else ([], 0, True)
         length = NO_BODY
         keep_alive = line.minor == 1
         expect_continue = False
@@ -308,7 +308,7 @@ class RequestParser:
                 upgrade = rare.upgrade
         ids = seen // REQUEST_ID & COUNT
         protos = seen // FORWARDED_PROTO & COUNT
-        if line.is_ordinary and not seen & _UNUSUAL and len(block) <= MEMO_BLOCK_BYTES:
+        if is_familiar and line.is_ordinary and not seen & _UNUSUAL and len(block) <= MEMO_BLOCK_BYTES:
             blocks = self._grammar.blocks
             if len(blocks) >= MEMO_BLOCKS:
                 blocks.clear()

@@ -91,8 +91,8 @@ class ResponseParser:
     """
 
     __slots__ = (
-        "_asked_upgrade", "_blocks_get", "_buffer", "_chunks", "_grammar", "_interims", "_is_head_request", "_lines_get", "_remaining",
-        "_scanned", "_state", "has_excess", "keep_alive", "sink",
+        "_asked_upgrade", "_blocks_get", "_buffer", "_chunks", "_grammar", "_interims", "_is_head_request",
+        "_lines_get", "_remaining", "_scanned", "_state", "has_excess", "keep_alive", "sink",
     )  # fmt: skip
 
     def __init__(self, grammar: ResponseGrammar, sink: ResponseSink) -> None:
@@ -159,7 +159,7 @@ class ResponseParser:
                 data = self._take_length(data)
             elif state == CHUNKED_BODY:
                 data = self._take_chunked(data)
-            elif state == CLOSE_BODY or state == TUNNEL:
+            elif CLOSE_BODY <= state <= TUNNEL:
                 self.sink.on_response_data(data)
                 return
             elif state == IDLE:
@@ -253,7 +253,7 @@ class ResponseParser:
 
     def _parse_fields(self, line: StatusLine, block: bytes) -> ResponseHead:
         """Parse fields that are not remembered as a whole. `block` is empty, or ends with its last field's CRLF."""
-        fields, seen = self._grammar.fields.fields(block[:-2]) if block else ([], 0)
+        fields, seen, is_familiar = self._grammar.fields.fields(block[:-2]) if block else ([], 0, True)
         received = block
         length = UNTIL_CLOSE
         lengths = seen & COUNT
@@ -282,7 +282,7 @@ class ResponseParser:
             else:
                 fields = [f for f in fields if f[4] != DROP]
             block = serialize(fields)
-        if line.minor == 1 and not seen & (COUNT * RARE) and len(received) <= MEMO_BLOCK_BYTES:
+        if is_familiar and line.minor == 1 and not seen & (COUNT * RARE) and len(received) <= MEMO_BLOCK_BYTES:
             blocks = self._grammar.blocks
             if len(blocks) >= MEMO_BLOCKS:
                 blocks.clear()

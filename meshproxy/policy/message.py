@@ -81,8 +81,11 @@ class RequestHead:
 
     def replace_fields(self, fields: list[Field]) -> None:
         """Take edited fields and serialize them anew."""
+        names = [f[0] for f in fields]
         self.fields = fields
         self.block = serialize(fields)
+        self.has_request_id = names.count(b"x-request-id")
+        self.has_forwarded_proto = names.count(b"x-forwarded-proto")
 
     def value_of(self, lowered: bytes) -> bytes:
         """Return the first value of a field, or nothing."""
@@ -133,7 +136,7 @@ class ResponseHead:
 
 def serialize(fields: list[Field]) -> bytes:
     """Write fields as HTTP/1 lines, each with its CRLF."""
-    return b"".join([f[3] + b"\r\n" for f in fields])
+    return b"\r\n".join([f[3] for f in fields]) + b"\r\n" if fields else b""
 
 
 def value_of(fields: list[Field], lowered: bytes) -> bytes:

@@ -23,14 +23,12 @@ class Backend:
     """
 
     __slots__ = (
-        "active", "balancer", "budget", "max_requests", "name", "pending", "pools", "settings", "settings_version",
-        "stack",
+        "active", "balancer", "budget", "max_requests", "name", "pending", "pools", "settings", "stack",
     )  # fmt: skip
 
-    def __init__(self, name: str, settings: wire.Backend, settings_version: str, stack: Stack) -> None:
+    def __init__(self, name: str, settings: wire.Backend, stack: Stack) -> None:
         self.name = name
         self.settings = settings
-        self.settings_version = settings_version
         self.stack = stack
         self.balancer = Balancer(settings)
         self.budget = RetryBudget.of(settings.retry_budget)

@@ -95,19 +95,17 @@ class Lane:
 class Destination:
     """What one Host (and port) stands for: a port of a Service with its routes, or a fault."""
 
-    __slots__ = ("_table", "detail", "fault", "only", "unmatched", "version")
+    __slots__ = ("_table", "detail", "fault", "only", "unmatched")
 
     def __init__(
         self,
         table: RouteTable | None,
         unmatched: Lane,
-        version: str = "",
         fault: Fault | None = None,
         detail: str = "",
     ) -> None:
         self._table = table
         self.unmatched = unmatched
-        self.version = version  # of the routes
         self.fault = fault
         self.detail = detail
         self.only: Lane | None = None

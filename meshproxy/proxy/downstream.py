@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -13,7 +15,7 @@ from meshproxy.http1.request import RequestParser
 from meshproxy.kit.wheel import Timer
 from meshproxy.metrics.slots import NEVER
 from meshproxy.policy.message import CHUNKED, UNTIL_CLOSE, Field, RequestHead, ResponseHead
-from meshproxy.proxy.exchange import Exchange
+from meshproxy.proxy.exchange import STREAM_IDLE_S, Exchange
 from meshproxy.proxy.respond import fault_response
 
 if TYPE_CHECKING:
@@ -34,12 +36,14 @@ PIPELINE_BYTES = 65_536
 JOIN_BYTES = 16_384
 """Up to this size a head and its body are joined into one write, which costs less than a gathering one."""
 
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER for no time: closing sends a reset
+
 
 class Downstream(asyncio.Protocol):
     """The port of its exchanges. `peer` is the client's verified identity, empty when the connection is plain."""
 
     __slots__ = (
-        "_is_chunked", "_is_feeding", "_is_lingering", "_is_reading", "_is_tunnel", "_must_close", "exchange",
+        "_is_chunked", "_is_feeding", "_is_lingering", "_is_reading", "_is_tunnel", "_is_writable", "_must_close", "exchange",
         "forwarded", "head", "now", "parser", "peer", "slot", "stack", "timer", "transport",
     )  # fmt: skip
 
@@ -56,6 +60,7 @@ class Downstream(asyncio.Protocol):
         self._is_lingering = False
         self._is_reading = True
         self._is_tunnel = False
+        self._is_writable = True
         self._must_close = stack.is_draining
 
     def __repr__(self) -> str:
@@ -89,7 +94,7 @@ class Downstream(asyncio.Protocol):
             if self._is_tunnel:
                 exchange.on_client_eof()
                 return self.transport.get_extra_info("ssl_object") is None
-            exchange.on_client_gone()
+            self._lose_client(exchange)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
@@ -98,17 +103,27 @@ class Downstream(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None:
             exchange.now = monotonic()
-            exchange.on_client_gone()
+            self._lose_client(exchange)
         self.parser.kill()
         self.timer.close()
 
     def pause_writing(self) -> None:
+        self._is_writable = False
         if self.exchange is not None:
             self.exchange.on_downstream_blocked()
 
     def resume_writing(self) -> None:
+        self._is_writable = True
         if self.exchange is not None:
             self.exchange.on_downstream_writable()
+        elif not self._must_close:
+            self.on_finished(monotonic())
+
+    def _lose_client(self, exchange: Exchange) -> None:
+        """What it has sent ahead is not begun any more."""
+        self._must_close = True
+        self.parser.kill()
+        exchange.on_client_gone()
 
     def _feed(self, data: bytes) -> None:
         parser = self.parser
@@ -152,6 +167,7 @@ class Downstream(asyncio.Protocol):
         self._must_close = True
         self.stack.on_refused(error.rule)
         if self.exchange is not None:
+            self._is_lingering = True
             self.exchange.on_bad_request(error.rule)
             return
         self._refuse(HEAD_TOO_LARGE if error.is_oversized else BAD_REQUEST, error.rule)
@@ -231,6 +247,7 @@ class Downstream(asyncio.Protocol):
         self.transport.write(
             b"".join((head.line.line, head.block, b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"))
         )
+        self.resume_request()
         return self.parser.tunnel()
 
     def send_data(self, data: bytes) -> None:
@@ -254,6 +271,10 @@ class Downstream(asyncio.Protocol):
 
     def abort(self) -> None:
         self._must_close = True
+        if not self.head.line.minor:
+            # The end of the connection may be the body's end to it; only a reset tells that this one is not.
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     def pause_request(self) -> None:
@@ -272,7 +293,13 @@ class Downstream(asyncio.Protocol):
         parser = self.parser
         if self._must_close or (exchange is not None and not exchange.is_request_complete):
             self._must_close = True
+            self.now = now
             self._end()
+            return
+        if not self._is_writable:
+            # The client does not take what it has asked for: until it does, nothing of it is read.
+            self.timer.deadline = now + STREAM_IDLE_S
+            self.pause_request()
             return
         # The wheel comes by within the exchange's own deadlines and sees this later one: no call is needed.
         self.timer.deadline = now + IDLE_S
@@ -285,19 +312,28 @@ class Downstream(asyncio.Protocol):
 
     # Endings.
 
-    def drain(self) -> None:
-        """Close now if nothing is under way, else with the response."""
+    def announce_end(self) -> None:
+        """The next response says that it is the last."""
+        self._must_close = True
+
+    def end_if_idle(self) -> None:
+        """Close now if nothing is under way; else the response's end closes."""
         self._must_close = True
         if self.exchange is None and not self.parser.buffered_bytes:
             self.transport.close()
 
     def _end(self) -> None:
         """Close after the last response; gently if the client may still be sending."""
-        if self.parser.is_in_body or self.parser.buffered_bytes:
+        if self._is_lingering or self.parser.is_in_body or self.parser.buffered_bytes:
             self._linger()
         else:
-            self.parser.kill()
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close once all is written, or once the client has taken nothing of it for too long."""
+        self.parser.kill()
+        self.transport.close()
+        self.stack.wheel.arm(self.timer, self.now + STREAM_IDLE_S)
 
     def _linger(self) -> None:
         transport = self.transport
@@ -315,10 +351,10 @@ class Downstream(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None:
             exchange.on_timer(now)
-        elif self._is_lingering:
-            self.transport.close()
+        elif self.transport.is_closing() or not (self._is_writable or self._is_lingering):
+            self.transport.abort()
         elif self.parser.buffered_bytes:
             self._refuse(HEAD_TIMEOUT, "")
         else:
-            self.transport.close()
+            self._close()
 

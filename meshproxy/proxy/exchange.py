@@ -89,7 +89,7 @@ class Exchange:
 
     __slots__ = (
         "added", "attempt", "attempt_at", "attempt_until", "attempts", "backend", "detail", "endpoint", "fault",
-        "first_byte_s", "head", "is_blocked", "is_request_complete", "lane", "last_endpoint", "match", "now", "port",
+        "first_byte_s", "head", "is_blocked", "is_half_closed", "is_request_complete", "lane", "last_endpoint", "match", "now", "port",
         "raced", "received_bytes", "replay", "replay_bytes", "request_line", "sent_bytes", "stack", "started_at",
         "state", "status", "trailers", "tried", "until",
     )  # fmt: skip
@@ -144,7 +144,7 @@ class Exchange:
         stack = self.stack
         stack.active += 1
         self.request_line = line.line
-        self.added = stack.fields_to_add(head) + self.port.forwarded
+        self.added = b""
         destination = stack.destinations.get(head.authority) or stack.resolve(head.authority)
         lane = destination.only
         if lane is None or line.method == b"CONNECT":
@@ -168,6 +168,8 @@ class Exchange:
             if redirect is not None:
                 self._answer(redirect, b"")
                 return
+        # Only now: an edit may have set or removed what would be added.
+        self.added = stack.fields_to_add(head) + self.port.forwarded
         backend = lane.backend
         if backend is None:
             self._fail(lane.fault or INTERNAL)
@@ -212,6 +214,7 @@ class Exchange:
         """The client's half of a tunnel has ended."""
         if self.attempt is not None:
             self.attempt.send_eof()
+            self._end_half()
 
     def on_client_gone(self) -> None:
         """The client's connection is lost; what was under way for it is given up."""
@@ -296,6 +299,7 @@ class Exchange:
         self.first_byte_s = now - self.started_at
         self.state = TUNNEL
         self.until = self.attempt_until = inf
+        self.is_half_closed = False
         self._arm()
         self.attempt.become_tunnel()
         early = self.port.upgrade(head)
@@ -305,6 +309,17 @@ class Exchange:
     def on_upstream_eof(self) -> None:
         """The endpoint's half of a tunnel has ended."""
         self.port.send_eof()
+        self._end_half()
+
+    def _end_half(self) -> None:
+        """With the second half the tunnel is over."""
+        if not self.is_half_closed:
+            self.is_half_closed = True
+            return
+        assert self.attempt is not None
+        assert self.endpoint is not None
+        self._let_go(self.attempt, self.endpoint)
+        self._finish()
 
     def on_upstream_gone(self) -> None:
         """The tunnel's connection to the endpoint is lost, in order or not."""

@@ -28,7 +28,7 @@ class Services:
 
     def __init__(self, outbound: Outbound, entries: Mapping[str, Entry], former: Services | None) -> None:
         self._outbound = outbound
-        self._entries = entries
+        self.entries = entries
         self._former = former
         self.ports: dict[tuple[str, str], list[int]] = {}
         self.destinations: dict[tuple[str, str, int], Destination] = {}
@@ -37,14 +37,14 @@ class Services:
 
     def build(self) -> Iterator[None]:
         """Compile; yields between resources so that the caller can let others have their turn. Fills `problems`."""
-        for name, entry in self._entries.items():
+        for name, entry in self.entries.items():
             if isinstance(entry.resource, wire.Backend):
                 self._add_backend(names.parse(name), entry)
             elif isinstance(entry.resource, wire.Service):
                 parsed = names.parse(name)
                 self.ports[parsed.namespace, parsed.name] = [port.port for port in entry.resource.ports]
         yield
-        for name, entry in self._entries.items():
+        for name, entry in self.entries.items():
             if isinstance(entry.resource, wire.Routes):
                 self._add_routes(names.parse(name), entry)
                 yield
@@ -52,7 +52,7 @@ class Services:
     def commit(self) -> None:
         """Let the backends have their endpoints, and end those that are gone."""
         for key, backend in self.backends.items():
-            entry = self._entries.get(f"endpoints/{key}")
+            entry = self.entries.get(f"endpoints/{key}")
             backend.update(cast("wire.Endpoints", entry.resource).endpoints if entry is not None else ())
         if self._former is not None:
             for key, backend in self._former.backends.items():
@@ -62,14 +62,14 @@ class Services:
     def _add_backend(self, name: names.Name, entry: Entry) -> None:
         key = str(names.PortKey(name.namespace, name.name, name.port))
         known = self._former.backends.get(key) if self._former is not None else None
-        if known is None or known.settings_version != entry.version:
-            known = Backend(key, cast("wire.Backend", entry.resource), entry.version, self._outbound)
+        if known is None or known.settings != entry.resource:
+            known = Backend(key, cast("wire.Backend", entry.resource), self._outbound)
         self.backends[key] = known
 
     def _add_routes(self, name: names.Name, entry: Entry) -> None:
         key = (name.namespace, name.name, name.port)
         known = self._former.destinations.get(key) if self._former is not None else None
-        if known is not None and known.version == entry.version and self._is_current(known):
+        if known is not None and self._is_same(entry) and self._is_current(known):
             for lane in (*known.lanes, known.unmatched):
                 self._outbound.registry.keep(lane.slot)
             self.destinations[key] = known
@@ -87,7 +87,7 @@ class Services:
                 for choice in rule.backends:
                     choice.target = self._lane(service, rule, choice)
         unmatched = Lane(service, None, None, None, self._slot(service, "", "", "http"))
-        self.destinations[key] = Destination(table, unmatched, entry.version)
+        self.destinations[key] = Destination(table, unmatched)
 
     def _lane(self, service: str, rule: Rule, chosen: RuleBackend | None) -> Lane:
         backend = self.backends.get(chosen.name) if chosen is not None and not chosen.fault else None
@@ -97,6 +97,12 @@ class Services:
 
     def _slot(self, service: str, route: str, backend: str, protocol: str) -> ExchangeSlot:
         return self._outbound.registry.exchange("outbound", service, route, backend, protocol)
+
+    def _is_same(self, entry: Entry) -> bool:
+        """By content: versions are the writer's word, and a file may have been edited by hand."""
+        assert self._former is not None
+        former = self._former.entries.get(entry.name)
+        return former is not None and former.resource == entry.resource
 
     def _is_current(self, known: Destination) -> bool:
         return all(lane.backend is None or self.backends.get(lane.backend.name) is lane.backend for lane in known.lanes)

@@ -20,6 +20,7 @@ from itertools import count
 from random import getrandbits, random
 from typing import TYPE_CHECKING
 
+from meshproxy.config import format_address
 from meshproxy.faults import BAD_REQUEST, EGRESS_REFUSED, NO_PORT, NO_SERVICE, Fault
 from meshproxy.http1.field import DROP, REQUEST_KINDS
 from meshproxy.http1.request import RequestGrammar
@@ -170,14 +171,23 @@ class Inbound(Stack):
         super().__init__(settings, wheel, tasks, registry, connector)
         assert settings.app is not None
         host, port = settings.app
-        self._application = Backend("application", wire.Backend(), "", self)
+        self._application = Backend("application", wire.Backend(), self)
         self._application.update([wire.Endpoint(address=host, port=port)])
         self._by_service: dict[str, Destination] = {}
         self._default = self._destination("")
 
     def request_kinds(self) -> dict[bytes, int]:
         # What a client says of its certificate is never passed on: only what we have seen ourselves.
-        return REQUEST_KINDS | {b"x-forwarded-client-cert": DROP}
+        # Nor its spelling with underscores, which CGI-shaped applications cannot tell apart.
+        return REQUEST_KINDS | {b"x-forwarded-client-cert": DROP, b"x_forwarded_client_cert": DROP}
+
+    def fields_to_add(self, head: RequestHead) -> bytes:
+        added = super().fields_to_add(head)
+        if head.authority:
+            return added
+        # HTTP/1.0 without Host goes on as HTTP/1.1, which needs one (RFC 9112 section 3.2).
+        assert self.settings.app is not None
+        return b"host: %b\r\n%b" % (format_address(self.settings.app).encode(), added)
 
     def use(self, services: list[str]) -> None:
         """Take a new snapshot: `services` are those that our port serves, as NS/NAME:PORT."""

@@ -42,6 +42,7 @@ GOOD: dict[str, bytes] = {
     "host of IPv6": head(b"GET / HTTP/1.1", b"Host: [::1]:80"),
     "host with underscore and trailing dot": head(b"GET / HTTP/1.1", b"Host: a_b.c."),
     "host last": head(b"GET / HTTP/1.1", b"X-A: b", b"hOST:a"),
+    "names that only look like framing": get(b"Content_Length: 5", b"Transfer_Encoding: chunked", b"ContentLength: 5"),
     "empty lines before": b"\r\n\r\n" + get() + b"\r\n" + get(),
     "options of the server": head(b"OPTIONS * HTTP/1.1", b"Host: a"),
     "options of the server, absolute": head(b"OPTIONS http://a:1 HTTP/1.1", b"Host: a:1"),

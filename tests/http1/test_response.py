@@ -175,6 +175,32 @@ def test_bytes_before_anything_was_asked_are_excess() -> None:
     assert not record.responses
 
 
+@pytest.mark.parametrize(
+    ("data", "is_reusable"),
+    [
+        (ok(b"Content-Length: 1", body=b"x"), True),
+        (chunked(HELLO), True),
+        (status(204), True),
+        (CONTINUE + ok(b"Content-Length: 0"), True),
+        (head(b"HTTP/1.0 200 OK", b"Connection: keep-alive", b"Content-Length: 0"), True),
+        (head(b"HTTP/1.0 200 OK", b"Content-Length: 0"), False),
+        (ok(b"Connection: close", b"Content-Length: 0"), False),
+        (ok(b"Content-Length: 0", body=b"x"), False),
+        (ok(b"Content-Length: 2", body=b"x"), False),
+        (ok(body=b"x"), False),
+        (CONTINUE, False),
+        (chunked(b"0\r\n"), False),
+    ],
+)
+def test_a_connection_is_reusable_after_a_whole_response_that_keeps_it(data: bytes, is_reusable: bool) -> None:
+    grammar = ResponseGrammar()
+    for _ in range(2):  # as new, and as remembered
+        parser = ResponseParser(grammar, ResponseRecord())
+        parser.expect(b"GET", b"")
+        parser.feed(data)
+        assert parser.is_reusable is is_reusable
+
+
 @pytest.mark.parametrize("name", [name for name, good in GOOD.items() if good.has_excess])
 def test_excess_is_known_before_the_responses_end_is_told(name: str) -> None:
     told: list[bool] = []
