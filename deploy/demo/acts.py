@@ -21,14 +21,16 @@ class Trouble(Enum):
 
 
 class Act(NamedTuple):
-    """`share` is its part of the whole time; `victim` the name of a Pod, `service` the one whose endpoint that is."""
+    """`share` is its part of the whole time. What it does, it does to the instance of `service` that is most in use.
+
+    In both texts {victim} stands for that instance, {former} for that of the act before.
+    """
 
     word: str
     share: float
     title: str
     watch_for: str
     trouble: Trouble = Trouble.NONE
-    victim: str = ""
     service: str = ""
 
 
@@ -37,46 +39,49 @@ ACTS = (
         "all well",
         0.15,
         "all is well",
-        "Every page of the front end needs an answer of catalog, reviews and pricing.",
+        "Every page of the front end needs an answer of catalog, of reviews and of pricing. Its sidecar "
+        "shares the calls among their instances: each goes to the better of two drawn at random.",
     ),
     Act(
         "killed",
         0.2,
-        "pricing-2 is killed, and its sidecar with it",
-        "What was on its way, or finds nobody there, is asked of pricing-1 instead. After five "
-        "failures in a row pricing-2 is ejected; one live request now and then finds out whether it is back.",
+        "{victim} is killed, together with its sidecar",
+        "Calls that were under way, or find nobody there, are repeated at once at the other one. A failure counts "
+        "as a second of latency, so {victim} is avoided from then on; five in a row would eject it.",
         Trouble.KILLED,
-        "pricing-2",
         "pricing",
     ),
     Act(
         "failing",
         0.25,
-        "pricing-2 is started again, catalog-2 answers every request with 503",
-        "Each 503 is repeated at once at another instance. After five in a row catalog-2 is ejected; "
-        "one live request now and then finds out whether it has recovered.",
+        "{victim} answers every request with 503; {former} is started again",
+        "A 503 is repeated at once at another instance. It is a fast answer, but it counts as a slow one: "
+        "{victim} draws no traffic by failing fast, it is avoided.",
         Trouble.FAILING,
-        "catalog-2",
         "catalog",
     ),
     Act(
         "slow",
         0.2,
-        f"catalog-2 is well, reviews-v1-2 takes {SLOW_S:g} s for every answer",
-        "The balancer prefers the faster of two, so reviews-v1-2 gets next to nothing. What it does get is given up "
-        "after 300 ms, the route's backendRequest, and repeated at reviews-v1-1.",
+        f"{{victim}} takes {SLOW_S:g} s for every answer; {{former}} is well again",
+        "What it gets is given up after 300 ms, the route's backendRequest, and repeated at the other one, "
+        "which the balancer prefers from then on.",
         Trouble.SLOW,
-        "reviews-v1-2",
         "reviews-v1",
     ),
     Act(
         "recovered",
         0.2,
         "all instances are well again",
-        "Ejected instances come back by one request that succeeds. Their bad average fades: they get requests "
-        "again when they look no slower than the others.",
+        "A bad average fades with time: who was avoided gets requests again when it looks no slower than the "
+        "others, after about a minute. Who was ejected comes back by one request that succeeds.",
     ),
 )
+
+
+def calls(count: int) -> str:
+    """So many calls, in words."""
+    return f"{count} call{'' if count == 1 else 's'}"
 
 
 @dataclass(slots=True)
@@ -85,40 +90,43 @@ class Record:
 
     act: Act
     tally: Tally = field(default_factory=Tally)
-    rounds: int = 0
     retries: int = 0
     victim_requests: int = 0
     victim_failures: int = 0
     service_requests: int = 0
-    ejections: int = 0
-    """Performances in which the victim was seen ejected."""
-    still_out: list[str] = field(default_factory=list)
-    """Pods that were not ready at the end of the last performance."""
+    is_ejected: bool = False
+    """A victim was seen ejected."""
+    victim: str = ""
+    left: Change | None = None
+    """What was seen last."""
 
-    def close(self, change: Change, was_ejected: bool) -> None:
+    def close(self, victim: str, change: Change, is_ejected: bool) -> None:
         """Take in a performance that has ended."""
-        self.rounds += 1
+        self.victim = victim
+        self.left = change
         self.retries += change.retries
-        self.ejections += was_ejected
-        self.still_out = change.still_out
-        if self.act.victim:
-            self.victim_requests += change.pod_requests.get(self.act.victim, 0)
-            self.victim_failures += change.pod_failures.get(self.act.victim, 0)
-            self.service_requests += change.service_requests(self.act.service)
+        self.is_ejected = self.is_ejected or is_ejected
+        self.victim_requests += change.pod_requests.get(victim, 0)
+        self.victim_failures += change.pod_failures.get(victim, 0)
+        self.service_requests += sum(change.requests_of(self.act.service).values())
 
     def seen(self) -> str:
-        """In a sentence, from what was counted."""
-        if not self.rounds:
+        """What was done and seen, in a few words."""
+        if self.left is None:
             return "not reached"
-        act = self.act
-        repeated = f"{self.retries} call{'s' if self.retries != 1 else ''} repeated"
-        ejected = f"{act.victim} {'ejected' if self.ejections else 'not ejected'}"
-        if act.trouble is Trouble.KILLED:
-            return f"{repeated}, {ejected}"
-        if act.trouble is Trouble.FAILING:
-            return f"{self.victim_failures} answers with 503, {repeated}, {ejected}"
-        if act.trouble is Trouble.SLOW:
-            return f"{act.victim} got {self.victim_requests} of {self.service_requests} calls, {repeated}"
-        if self.still_out:
-            return f"{repeated}; not back yet: {', '.join(self.still_out)}"
-        return f"{repeated}; every instance is ready"
+        repeated = f"{calls(self.retries)} repeated"
+        trouble = self.act.trouble
+        if trouble is Trouble.KILLED:
+            return f"{repeated}; {self._fate(self.left)}"
+        if trouble is Trouble.FAILING:
+            return f"{self.victim_failures} x 503, {repeated}; {self._fate(self.left)}"
+        if trouble is Trouble.SLOW:
+            return f"{repeated}; {self.victim} got {self.victim_requests} of {self.service_requests} calls"
+        if not self.left.ejected:
+            return f"{repeated}; every instance is ready"
+        return f"{repeated}; not back yet: {', '.join(self.left.ejected)}"
+
+    def _fate(self, left: Change) -> str:
+        if self.is_ejected:
+            return f"{self.victim} ejected"
+        return f"{self.victim} {'avoided' if self.victim in left.avoided else 'in use'}"

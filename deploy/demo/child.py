@@ -72,7 +72,7 @@ class Child:
     async def finish(self) -> None:
         """Wait for a tool's end; DemoError unless it has done its work."""
         try:
-            while self.is_running:
+            while self.is_running:  # noqa: ASYNC110 - asyncio's own way to wait takes a thread
                 await asyncio.sleep(POLL_S)
         finally:
             self.kill()

@@ -30,9 +30,7 @@ class Client:
         try:
             writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n".encode())
             status, length = parse_head(await reader.readuntil(b"\r\n\r\n"))
-            if length is None or length > BODY_BYTES:
-                raise ResponseError("a response without a length, or with too large a one")
-            body = await reader.readexactly(length)
+            body = await reader.readexactly(length or 0)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             writer.close()
             raise ResponseError("the connection ended within a response") from error
@@ -77,7 +75,9 @@ def parse_head(head: bytes) -> tuple[int, int | None]:
     try:
         status = int(lines[0].split(" ", 2)[1])
         fields = dict(line.lower().split(":", 1) for line in lines[1:] if line)
-        length = fields.get("content-length")
-        return status, None if length is None else int(length)
+        length = int(fields["content-length"]) if "content-length" in fields else None
     except (IndexError, ValueError) as error:
         raise ResponseError(f"not a response: {lines[0]!r}") from error
+    if length is not None and not 0 <= length <= BODY_BYTES:
+        raise ResponseError(f"a body of {length} bytes")
+    return status, length

@@ -36,10 +36,7 @@ class Cluster:
     async def start(self) -> None:
         """Compile, start, and wait until a page can be had. Raises DemoError."""
         self._check_addresses()
-        tools = [self._compile()]
-        if self.has_tls:
-            tools.append(identity.make(self._made("identities"), {pod.account for pod in self.pods.values()}))
-        await asyncio.gather(*tools)
+        await self._prepare()
         for pod in self.pods.values():
             self.start_pod(pod)
         try:
@@ -49,6 +46,19 @@ class Cluster:
                 await self._until(self.front.inbound, "/")
         except TimeoutError:
             raise DemoError(f"the shop was not ready after {READY_S:g} s: is this machine very busy?") from None
+
+    async def _prepare(self) -> None:
+        """Make what the sidecars read."""
+        tools = [asyncio.create_task(self._compile())]
+        if self.has_tls:
+            accounts = {pod.account for pod in self.pods.values()}
+            tools.append(asyncio.create_task(identity.make(self._made("identities"), accounts)))
+        try:
+            await asyncio.gather(*tools)
+        finally:
+            for tool in tools:
+                tool.cancel()
+            await asyncio.gather(*tools, return_exceptions=True)
 
     def start_pod(self, pod: Pod) -> None:
         """Start a Pod's application and sidecar."""

@@ -1,4 +1,4 @@
-"""Certificates for mTLS between the sidecars, made by the `openssl` program: a root, and one for each service account."""
+"""Certificates for mTLS between the sidecars, by the `openssl` program: a root, and one for each service account."""
 
 from __future__ import annotations
 

@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.acts import ACTS, Act
 from deploy.demo.metrics import Lane, LaneKey
 from deploy.demo.tally import Tally
 from deploy.demo.watch import Change, Endpoint, plain
 
-WIDTH = 110
-"""More columns than that help nobody."""
+LEGEND = Text.assemble(
+    (" INSTANCES", "bold"),
+    "   requests/s and average latency   ",
+    ("● in use   ", "green"),
+    ("▲ avoided   ", "yellow"),
+    ("✖ ejected", "bold red"),
+    no_wrap=True,
+)
 
 
-def frame(act: Act, elapsed_s: float, tally: Tally, change: Change, is_tls: bool) -> RenderableType:
+class Texts(NamedTuple):
+    """What stands in the frame's head."""
+
+    place: str
+    act: str
+    title: str
+    watch_for: str
+    time: str
+
+
+def frame(texts: Texts, tally: Tally, change: Change) -> RenderableType:
     """The whole picture. `tally` and `change` are of this act so far."""
-    number = ACTS.index(act) + 1
-    head = Text.assemble(
-        (f"act {number} of {len(ACTS)}  ", "bold cyan"), (act.title, "bold"), "\n", (act.watch_for, "dim")
-    )
+    head = Text.assemble((f"{texts.act}  ", "bold cyan"), (texts.title, "bold"), "\n", (texts.watch_for, "dim"))
     panel = Panel(
         head,
-        title=f"[bold]meshproxy[/bold] shop, {'mTLS' if is_tls else 'plain HTTP'} between the sidecars",
+        title=f"[bold]meshproxy[/bold] {texts.place}",
         title_align="left",
-        subtitle=f"{elapsed_s:.0f} s",
+        subtitle=texts.time,
         subtitle_align="right",
         border_style="cyan",
     )
-    return Group(panel, _users(tally, change.seconds), Text(), _routes(change), Text(), _instances(change))
+    return Group(panel, _users(tally), Text(), _routes(change), Text(), LEGEND, _instances(change))
 
 
 def percent(part: float | None) -> str:
@@ -48,23 +61,23 @@ def milliseconds(seconds: float | None) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"
 
 
-def _users(tally: Tally, seconds: float) -> Text:
+def _users(tally: Tally) -> Text:
     style = "bold red" if tally.failed else "bold green"
     return Text.assemble(
         (" users see ", f"{style} reverse"),
-        (f"  {percent(tally.success)} success", style),
+        (f" {percent(tally.success)} success", style),
         f"   {tally.failed} of {tally.requests} pages failed",
-        f"   {tally.requests / max(seconds, 0.1):.0f}/s",
         f"   p50 {milliseconds(tally.quantile_s(0.5))}   p99 {milliseconds(tally.quantile_s(0.99))}",
+        no_wrap=True,
     )
 
 
 def _routes(change: Change) -> Table:
     table = Table(box=None, pad_edge=False, expand=True, header_style="bold", padding=(0, 1))
-    table.add_column(" ROUTE", ratio=3, no_wrap=True)
-    table.add_column("BACKEND", ratio=2, no_wrap=True)
+    table.add_column(" ROUTE", min_width=18, ratio=2, no_wrap=True)
+    table.add_column("BACKEND", min_width=11, ratio=1, no_wrap=True)
     for name in ("REQ/S", "SUCCESS", "P50", "P99", "RETRIES"):
-        table.add_column(name, justify="right", ratio=1, no_wrap=True)
+        table.add_column(name, justify="right", min_width=7, no_wrap=True)
     for key, lane in sorted(change.lanes.items()):
         table.add_row(*_lane(key, lane, change.seconds))
     return table
@@ -76,7 +89,7 @@ def _lane(key: LaneKey, lane: Lane, seconds: float) -> list[Text | str]:
     retries = f"{lane.retries:.0f}"
     return [
         f" {plain(key.service)} (its users)" if is_inbound else f" {plain(key.route)}",
-        "its application" if is_inbound else plain(key.backend),
+        "its app" if is_inbound else plain(key.backend),
         f"{lane.requests / max(seconds, 0.1):.0f}",
         Text(percent(success), style="" if success is None else "green" if success == 1 else "red"),
         milliseconds(lane.quantile_s(0.5)),
@@ -86,11 +99,11 @@ def _lane(key: LaneKey, lane: Lane, seconds: float) -> list[Text | str]:
 
 
 def _instances(change: Change) -> Table:
-    table = Table(box=None, pad_edge=False, expand=True, header_style="bold", padding=(0, 1))
-    table.add_column(" INSTANCES", no_wrap=True, ratio=2)
+    table = Table(box=None, pad_edge=False, expand=True, show_header=False, padding=(0, 1))
+    table.add_column(min_width=12, no_wrap=True, ratio=2)
     groups = [(name, list(group)) for name, group in groupby(change.endpoints, lambda endpoint: endpoint.service)]
     for _ in range(max((len(group) for _, group in groups), default=1)):
-        table.add_column("", no_wrap=True, ratio=3)
+        table.add_column(no_wrap=True, ratio=3)
     for name, group in groups:
         table.add_row(f" {name}", *(_instance(endpoint, change) for endpoint in group))
     return table
@@ -99,9 +112,11 @@ def _instances(change: Change) -> Table:
 def _instance(endpoint: Endpoint, change: Change) -> Text:
     number = endpoint.pod.rpartition("-")[2]
     if endpoint.state != "ready":
-        wait = f"probe in {endpoint.ejected_for_s:.1f} s" if endpoint.ejected_for_s else "probed now"
-        return Text(f"✖ {number} {endpoint.state}, {wait}", style="bold red")
+        wait = f"probe in {endpoint.ejected_for_s:.1f} s" if endpoint.ejected_for_s else "probe is due"
+        return Text(f"✖ {number} {wait}", style="bold red")
     lane = change.pods.get(endpoint.pod)
     rate = lane.requests / max(change.seconds, 0.1) if lane else 0.0
-    mark = Text("● ", style="green")
-    return mark.append(f"{number} {rate:4.0f}/s {milliseconds(endpoint.ewma_ms / 1000):>8}", style="default")
+    line = f"{number} {rate:3.0f}/s {milliseconds(endpoint.ewma_ms / 1000):>7}"
+    if endpoint.is_avoided:
+        return Text(f"▲ {line}", style="yellow")
+    return Text.assemble(("● ", "green"), line)

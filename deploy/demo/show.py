@@ -15,12 +15,12 @@ from typing import Protocol
 from deploy.demo.acts import ACTS, Act, Record, Trouble
 from deploy.demo.child import Child, python
 from deploy.demo.cluster import Cluster
-from deploy.demo.pods import show
+from deploy.demo.pods import Pod, show
 from deploy.demo.tally import Tally
 from deploy.demo.watch import Change, Watch
 
-ROUND_S = 60.0
-"""All acts together, when there is no end."""
+ROUND_S = 120.0
+"""All acts together, when there is no end: long enough for a bad average to fade before its instance is on again."""
 LOOK_S = 0.5
 LAST_S = 5.0
 """How long the users may take to leave."""
@@ -31,7 +31,7 @@ REMEMBERED = 64
 class Audience(Protocol):
     """Whom the performance is for."""
 
-    def on_act(self, act: Act) -> None:
+    def on_act(self, show: Show) -> None:
         """An act begins."""
 
     def on_look(self, show: Show) -> None:
@@ -42,12 +42,14 @@ class Audience(Protocol):
 
 
 class Show:
-    """Runs once. `act`, `tally` (what its users have seen) and `change` are of the act that is on."""
+    """Runs once. Its open attributes are those of the act that is on, `tally` what its users have seen."""
 
     def __init__(self, cluster: Cluster, directory: Path, audience: Audience) -> None:
         self.cluster = cluster
         self.records = {act.word: Record(act) for act in ACTS}
         self.act = ACTS[0]
+        self.title = self.watch_for = ""
+        self.victim: Pod | None = None
         self.tally = Tally()
         self.change: Change | None = None
         self._began: deque[tuple[float, Act]] = deque(maxlen=REMEMBERED)
@@ -72,6 +74,7 @@ class Show:
         )
         listening = asyncio.create_task(self._listen())
         try:
+            self._before = self._last = await self._watch.look()
             self._started = time.monotonic()
             end = self._started
             for act in _program(seconds):
@@ -81,37 +84,55 @@ class Show:
             await self._dismiss(listening)
 
     async def _perform(self, act: Act, end: float) -> None:
-        base = await self._watch.look()
-        self.act, self.tally, self.change = act, Tally(), None
+        base, victim = self._last, self._choose(act)
+        former = self.victim.name if self.victim else ""
+        names = {"victim": victim.name if victim else "", "former": former}
+        self.act, self.victim, self.tally = act, victim, Tally()
+        self.title, self.watch_for = act.title.format(**names), act.watch_for.format(**names)
         self._began.append((time.monotonic(), act))
-        self._audience.on_act(act)
-        await self._afflict(act)
-        was_ejected = False
+        self._audience.on_act(self)
+        await self._afflict()
+        is_ejected, change = False, None
         try:
             while (left := end - time.monotonic()) > 0:
                 await asyncio.sleep(min(LOOK_S, left))
                 self.cluster.check()
                 self._users.check()
-                self.change = Change.between(base, await self._watch.look())
-                was_ejected = was_ejected or self.change.is_ejected(act.victim)
+                await self._look()
+                change = self.change = Change.between(base, self._last)
+                is_ejected = is_ejected or names["victim"] in change.ejected
                 self._audience.on_look(self)
         finally:
-            if self.change is not None:
-                self.records[act.word].close(self.change, was_ejected)
+            if change is not None:
+                self.records[act.word].close(names["victim"], change, is_ejected)
                 self._audience.on_end(self)
-        await self._heal(act)
+        await self._heal()
 
-    async def _afflict(self, act: Act) -> None:
-        if act.trouble is Trouble.KILLED:
-            self.cluster.kill_pod(self.cluster.pods[act.victim])
-        elif act.trouble is not Trouble.NONE:
-            await self.cluster.set_mood(self.cluster.pods[act.victim], act.trouble.value)
+    async def _look(self) -> None:
+        self._before, self._last = self._last, await self._watch.look()
 
-    async def _heal(self, act: Act) -> None:
-        if act.trouble is Trouble.KILLED:
-            self.cluster.start_pod(self.cluster.pods[act.victim])
-        elif act.trouble is not Trouble.NONE:
-            await self.cluster.set_mood(self.cluster.pods[act.victim], "well")
+    def _choose(self, act: Act) -> Pod | None:
+        """The instance that has just had the most requests: one in little use would not be missed."""
+        if act.trouble is Trouble.NONE:
+            return None
+        requests = Change.between(self._before, self._last).requests_of(act.service)
+        return self.cluster.pods[max(requests, key=lambda name: requests[name])]
+
+    async def _afflict(self) -> None:
+        if self.victim is None:
+            return
+        if self.act.trouble is Trouble.KILLED:
+            self.cluster.kill_pod(self.victim)
+        else:
+            await self.cluster.set_mood(self.victim, self.act.trouble.value)
+
+    async def _heal(self) -> None:
+        if self.victim is None:
+            return
+        if self.act.trouble is Trouble.KILLED:
+            self.cluster.start_pod(self.victim)
+        else:
+            await self.cluster.set_mood(self.victim, "well")
 
     async def _listen(self) -> None:
         """Count what users tell, for the act in which each request began."""

@@ -1,4 +1,4 @@
-"""Where the performance is seen: a live table on a terminal, now and then a line elsewhere, a picture when asked for."""
+"""Where the show is seen: a live table on a terminal, now and then a line elsewhere, a picture when asked for."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from deploy.demo.acts import ACTS, Act, Trouble
+from deploy.demo.acts import ACTS, Trouble, calls
 from deploy.demo.cluster import Cluster
 from deploy.demo.options import Options
 from deploy.demo.pods import show
-from deploy.demo.screen import WIDTH, frame, milliseconds
+from deploy.demo.screen import Texts, frame, milliseconds
 from deploy.demo.show import Show
 
 LINE_S = 5.0
 """A line so often where there is no terminal."""
+PICTURE_WIDTH = 96
 PICTURED = Trouble.FAILING
 """The act whose end the picture shows."""
 
@@ -65,10 +66,10 @@ class Stage:
         ending = "Ctrl-C ends all of it." if self._options.seconds is None else f"It takes {self._options.seconds:g} s."
         self._console.print(f"{text}\n{ending}\n", markup=False, soft_wrap=True)
 
-    def on_act(self, act: Act) -> None:
+    def on_act(self, show: Show) -> None:
         """Announce an act."""
         if not self._is_live:
-            self._console.print(f"act {ACTS.index(act) + 1} of {len(ACTS)}: {act.title}", soft_wrap=True)
+            self._console.print(f"act {ACTS.index(show.act) + 1} of {len(ACTS)}: {show.title}", soft_wrap=True)
 
     def on_look(self, show: Show) -> None:
         """Show what was seen."""
@@ -86,7 +87,10 @@ class Stage:
 
     def _frame(self, show: Show) -> RenderableType:
         assert show.change is not None
-        return frame(show.act, show.elapsed_s, show.tally, show.change, self._cluster.has_tls)
+        act = f"act {ACTS.index(show.act) + 1} of {len(ACTS)}"
+        place = f"shop, {'mTLS' if self._cluster.has_tls else 'plain HTTP'} between the sidecars"
+        texts = Texts(place, act, show.title, show.watch_for, f"{show.elapsed_s:.0f} s")
+        return frame(texts, show.tally, show.change)
 
     def _tell(self, show: Show) -> None:
         assert show.change is not None
@@ -95,13 +99,18 @@ class Stage:
         self._console.print(
             f"  {show.elapsed_s:5.1f} s  users: {tally.requests} pages, {tally.failed} failed, "
             f"p50 {milliseconds(tally.quantile_s(0.5))}, p99 {milliseconds(tally.quantile_s(0.99))}; "
-            f"{show.change.retries} calls repeated; not ready: {', '.join(show.change.still_out) or 'none'}",
+            f"{calls(show.change.retries)} repeated; "
+            f"ejected: {', '.join(show.change.ejected) or 'none'}; avoided: {', '.join(show.change.avoided) or 'none'}",
             soft_wrap=True,
         )
 
     def _draw(self, show: Show) -> None:
         assert self._options.picture is not None
-        console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+        console = Console(
+            record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+        )
         console.print(self._frame(show))
         # The same names within it each time, so that two pictures differ only in what they show.
-        self._options.picture.write_text(console.export_svg(title="make demo", unique_id="demo"))
+        svg = console.export_svg(title="make demo", unique_id="demo")
+        # Some viewers drop the spaces at the beginning of a text.
+        self._options.picture.write_text(svg.replace("<svg ", '<svg xml:space="preserve" ', 1))

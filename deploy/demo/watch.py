@@ -14,6 +14,8 @@ from deploy.demo.metrics import Lane, LaneKey, parse
 from deploy.demo.pods import NAMESPACE, Pod
 
 PATIENCE_S = 2.0
+AVOIDED_MS = 100.0
+"""The shop's answers take some milliseconds, a failure counts as a second."""
 
 
 class Endpoint(NamedTuple):
@@ -23,12 +25,18 @@ class Endpoint(NamedTuple):
     pod: str
     state: str
     ewma_ms: float
+    failures: int
     ejected_for_s: float
+
+    @property
+    def is_avoided(self) -> bool:
+        """Its average says what the balancer will do: nobody else is so slow."""
+        return self.state == "ready" and self.ewma_ms > AVOIDED_MS
 
 
 @dataclass(slots=True)
 class Look:
-    """One reading. `lanes` are those of the front end's sidecar, `pods` what each instance's own sidecar has counted."""
+    """A reading. `lanes` are those of the front end's sidecar, `pods` what each instance's own sidecar has counted."""
 
     at: float
     lanes: dict[LaneKey, Lane]
@@ -64,15 +72,18 @@ class Change:
         return {name: round(lane.failed) for name, lane in self.pods.items()}
 
     @property
-    def still_out(self) -> list[str]:
-        return [endpoint.pod for endpoint in self.endpoints if endpoint.state != "ready"]
+    def ejected(self) -> list[str]:
+        return [endpoint.pod for endpoint in self.endpoints if endpoint.state == "ejected"]
 
-    def service_requests(self, service: str) -> int:
-        """Requests that the instances of a Service got, repetitions included."""
-        return sum(self.pod_requests.get(endpoint.pod, 0) for endpoint in self.endpoints if endpoint.service == service)
+    @property
+    def avoided(self) -> list[str]:
+        """Pods that are ready and get next to nothing, because the others look faster."""
+        return [endpoint.pod for endpoint in self.endpoints if endpoint.is_avoided]
 
-    def is_ejected(self, pod: str) -> bool:
-        return any(endpoint.pod == pod and endpoint.state == "ejected" for endpoint in self.endpoints)
+    def requests_of(self, service: str) -> dict[str, int]:
+        """Requests that each instance of a Service got, repetitions included."""
+        counts = self.pod_requests
+        return {endpoint.pod: counts.get(endpoint.pod, 0) for endpoint in self.endpoints if endpoint.service == service}
 
 
 class Watch:
@@ -109,7 +120,14 @@ class Watch:
         service = plain(str(row["backend"]))
         if pod is None or pod == self._front.name:
             return None  # nobody calls the front end through the mesh
-        return Endpoint(service, pod, str(row["state"]), float(row["ewma_ms"]), float(row["ejected_for_s"]))
+        return Endpoint(
+            service,
+            pod,
+            str(row["state"]),
+            float(row["ewma_ms"]),
+            int(row["failures"]),
+            float(row["ejected_for_s"]),
+        )
 
 
 def plain(name: str) -> str:

@@ -47,7 +47,7 @@ REPLAY_BYTES = 65_536
 STREAM_IDLE_S = 300.0
 """How long an exchange may stand still."""
 
-_RACES = frozenset((Ending.UNWRITTEN, Ending.UNREAD, Ending.REUSED))
+_RACES = frozenset((Ending.UNREAD, Ending.REUSED))
 """Endings that say nothing against the endpoint: both sides closed or used a kept-alive connection at one time."""
 
 
@@ -56,8 +56,9 @@ WAITING: Final = 0  # for routing, a connection, or the end of a backoff
 SENT: Final = 1  # an attempt is under way, nothing of its response was passed on
 RESPONDING: Final = 2  # a response's head was passed on
 TUNNEL: Final = 3
-DONE: Final = 4
-_WORDS: Final = ("waiting", "sent", "responding", "tunnel", "done")
+DONE: Final = 4  # all is passed on
+FINISHED: Final = 5  # and counted
+_WORDS: Final = ("waiting", "sent", "responding", "tunnel", "done", "finished")
 
 
 class Port(Protocol):
@@ -218,7 +219,7 @@ class Exchange:
 
     def on_client_gone(self) -> None:
         """The client's connection is lost; what was under way for it is given up."""
-        if self.state == DONE:
+        if self.state >= DONE:
             return
         self._drop_attempt()
         if self.state != TUNNEL:
@@ -316,9 +317,11 @@ class Exchange:
         if not self.is_half_closed:
             self.is_half_closed = True
             return
-        assert self.attempt is not None
-        assert self.endpoint is not None
-        self._let_go(self.attempt, self.endpoint)
+        attempt = self.attempt
+        assert attempt is not None
+        self.attempt = None
+        self._leave_endpoint()
+        attempt.close()
         self._finish()
 
     def on_upstream_gone(self) -> None:
@@ -357,9 +360,18 @@ class Exchange:
     def on_defect(self, defect: Exception) -> None:
         """An error of our own: this exchange fails, nothing else does."""
         self.stack.on_defect(defect)
-        if self.state != DONE:
-            self._drop_attempt()
-            self._fail(INTERNAL)
+        if self.state < DONE:
+            try:
+                self._drop_attempt()
+                self._fail(INTERNAL)
+            except Exception as another:  # noqa: BLE001 - the answer met a defect as well
+                self.stack.on_defect(another)
+            else:
+                return
+        self.port.abort()
+        if self.state != FINISHED:
+            self.fault = INTERNAL
+            self._finish()
 
     # What time does.
 
@@ -378,7 +390,8 @@ class Exchange:
                 self._lose_time(ATTEMPT_TIMEOUT)
         elif idle_s >= STREAM_IDLE_S:
             self.now = now
-            self._lose_time(STREAM_IDLE if self.is_request_complete else BODY_TIMEOUT)
+            is_waited_for = self.is_request_complete or self.is_blocked
+            self._lose_time(STREAM_IDLE if is_waited_for else BODY_TIMEOUT)
         else:
             self._arm()
 
@@ -502,7 +515,7 @@ class Exchange:
         endpoint.inflight -= 1
         self.endpoint = None
         self.attempt = None
-        if is_complete and self.is_request_complete:
+        if is_complete and self.is_request_complete and not (self.sent_bytes and attempt.has_unsent):
             attempt.release(self.now)
         else:
             attempt.abandon()
@@ -546,7 +559,7 @@ class Exchange:
 
     def _finish(self) -> None:
         """Count, log, and let the port go on."""
-        self.state = DONE
+        self.state = FINISHED
         stack = self.stack
         stack.active -= 1
         slot = self.lane.slot

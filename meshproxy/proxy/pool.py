@@ -9,7 +9,15 @@ from random import random
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from meshproxy.faults import CONNECT_TIMEOUT, LOOP, OVERLOADED, Fault
+from meshproxy.faults import (
+    CONNECT_TIMEOUT,
+    INTERNAL,
+    LOOP,
+    OUT_OF_DESCRIPTORS,
+    OVERLOADED,
+    UPSTREAM_RESET,
+    Fault,
+)
 from meshproxy.kit.wheel import Timer
 from meshproxy.policy.retry import Ending
 from meshproxy.proxy.upstream import Upstream
@@ -18,6 +26,14 @@ if TYPE_CHECKING:
     from meshproxy.policy.endpoint import EndpointState
     from meshproxy.proxy.backend import Backend
     from meshproxy.proxy.exchange import Exchange
+
+_ENDINGS: dict[Fault, Ending | None] = {
+    CONNECT_TIMEOUT: Ending.CONNECT_TIMEOUT,
+    UPSTREAM_RESET: Ending.UNWRITTEN,
+    # Our own: another endpoint would fare no better, and this one is not to blame.
+    OUT_OF_DESCRIPTORS: None,
+    INTERNAL: None,
+}
 
 AGE_JITTER = 0.2
 """Connections retire at 80 to 100 % of the maximum age, so that those made together do not end together."""
@@ -77,9 +93,9 @@ class Pool:
 
     def give_back(self, upstream: Upstream, now: float) -> None:
         """Take a connection that is new, or whose exchange is complete. Whoever waits longest gets it."""
-        if self._waiting:
+        if self._waiting and (exchange := self._next_for(upstream)) is not None:
+            self._waiting.remove(exchange)
             self.backend.pending -= 1
-            exchange = self._waiting.popleft()
             exchange.now = now
             exchange.on_connected(upstream)
         elif self.is_closed:
@@ -87,6 +103,13 @@ class Pool:
         else:
             self._idle.append(upstream)
             self.backend.stack.wheel.arm(upstream.timer, now + self.backend.settings.pool.idle_s)
+
+    def _next_for(self, upstream: Upstream) -> Exchange | None:
+        """Who waits longest; whom a reused connection has just failed gets a new one only."""
+        for exchange in self._waiting:
+            if not (exchange.raced and upstream.served):
+                return exchange
+        return None
 
     def drop_idle(self, upstream: Upstream) -> None:
         """An idle connection is about to be closed."""
@@ -107,6 +130,10 @@ class Pool:
             pass
 
     def on_established(self, dial: Dial, upstream: Upstream) -> None:
+        if upstream.is_closed or upstream.transport.is_closing():
+            upstream.close()
+            self.on_failed(dial, UPSTREAM_RESET, "")
+            return
         self._dials.discard(dial)
         self.give_back(upstream, monotonic())
 
@@ -117,8 +144,7 @@ class Pool:
             self.backend.pending -= 1
             exchange = self._waiting.popleft()
             exchange.now = monotonic()
-            ending = Ending.CONNECT_TIMEOUT if fault is CONNECT_TIMEOUT else Ending.CONNECT
-            exchange.on_lost(fault, ending, detail)
+            exchange.on_lost(fault, _ENDINGS.get(fault, Ending.CONNECT), detail)
 
     @property
     def dialing(self) -> int:

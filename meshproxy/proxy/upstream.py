@@ -6,6 +6,7 @@ How an attempt was lost it says in `policy/retry.py`'s words, which tell whether
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from time import monotonic
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _BYTES_ACKED = struct.Struct("<Q")
 _BYTES_ACKED_AT = 120  # tcpi_bytes_acked in struct tcp_info (linux/tcp.h)
 _TCP_INFO_BYTES = 128
+
+_READ_BYTES = 262_144
 
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 _UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"
@@ -106,6 +109,11 @@ class Upstream(asyncio.Protocol):
         """End the request's body."""
         if self._is_chunked and not self.is_closed:
             self.transport.write(encode_end(trailers))
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the endpoint has not yet taken all that was written."""
+        return self.transport.get_write_buffer_size() > 0
 
     def send_eof(self) -> None:
         """Half-close a tunnel; over TLS, which has no half-close here, nothing is said."""
@@ -190,7 +198,7 @@ class Upstream(asyncio.Protocol):
             self._lose(has_begun=has_begun, is_fin=True)
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         was_closed = self.is_closed
         self.is_closed = True
         self.timer.close()
@@ -205,8 +213,23 @@ class Upstream(asyncio.Protocol):
         exchange.now = monotonic()
         if self._is_tunnel:
             exchange.on_upstream_gone()
-        else:
+            return
+        if exc is not None and not self.is_tls:
+            self._hear_out()
+        if self.exchange is not None:
             self._lose(has_begun=self.parser.has_begun, is_fin=False)
+
+    def _hear_out(self) -> None:
+        """Take what the endpoint said before it hung up: once a write has failed, the transport reads nothing more.
+
+        So answers a server that refuses a body and closes. What its kernel has delivered is bounded, and no more comes.
+        """
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        try:
+            while self.exchange is not None and (data := os.read(descriptor, _READ_BYTES)):
+                self.data_received(data)
+        except OSError:
+            return
 
     def pause_writing(self) -> None:
         if self.exchange is not None:

@@ -85,6 +85,7 @@ def _measure(place: Place, options: argparse.Namespace) -> int:
         for sheet in SUITES[name](plan):
             sheets.append(sheet)
             print((as_markdown if options.markdown else as_text)(sheet), end="\n\n", flush=True)
+    plan.finish()
     print(*(f"{name}: {value}" for name, value in facts.items()), sep="\n")
     print(f"{plan.rounds} rounds of {plan.seconds:g} s in turns, medians; every round in {options.out}")
     _write(options.out, {"machine": facts, "rounds": plan.rounds, "seconds": plan.seconds}, sheets, plan.notices)

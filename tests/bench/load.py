@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,26 +20,28 @@ Sample = dict[str, float]
 
 @dataclass(frozen=True)
 class Meter:
-    """What the proxies, and others on their core, have used when it was made."""
+    """What the proxies, and everybody on their core, had used when it was made."""
 
     place: Place
     subject: Subject
     own_s: float
     core_s: float
+    made_at: float
 
     @classmethod
     def start(cls, place: Place, subject: Subject) -> Meter:
-        return cls(place, subject, subject.cpu_s(), core_busy_s(place.cores.proxy))
+        return cls(place, subject, subject.cpu_s(), core_busy_s(place.cores.proxy), time.monotonic())
 
-    def read(self, requests: float, duration_s: float) -> Sample:
+    def read(self, requests: float) -> Sample:
         """Since then: cpu_us, the proxies' per request; busy, their share of the core; others, everybody else's."""
         if not self.subject.processes:
             return {}
         own_s = self.subject.cpu_s() - self.own_s
         core_s = core_busy_s(self.place.cores.proxy) - self.core_s
+        elapsed_s = time.monotonic() - self.made_at
         # The core's clock has ticks of 10 ms, the processes' has not: the difference may fall below nothing.
-        others = max(core_s - own_s, 0.0) / duration_s
-        return {"cpu_us": own_s / max(requests, 1) * 1e6, "busy": own_s / duration_s, "others": others}
+        others = max(core_s - own_s, 0.0) / elapsed_s
+        return {"cpu_us": own_s / max(requests, 1) * 1e6, "busy": own_s / elapsed_s, "others": others}
 
 
 def closed_loop(place: Place, subject: Subject, seconds: float, variant: str, *arguments: str) -> Sample:
@@ -51,15 +54,14 @@ def closed_loop(place: Place, subject: Subject, seconds: float, variant: str, *a
     meter = Meter.start(place, subject)
     sample = parse(_run(place, command))
     sample["rps"] = sample["requests"] / sample["duration_s"]
-    return sample | meter.read(sample["requests"], sample["duration_s"])
+    return sample | meter.read(sample["requests"])
 
 
 def open_loop(place: Place, subject: Subject, seconds: float, rate: float, warm_s: float) -> Sample:
     """Requests at a fixed rate, by tests.bench.pace: its percentiles, failed, rps; what Meter reads."""
     meter = Meter.start(place, subject)
     sample: Sample = json.loads(_python(place, "tests.bench.pace", subject.port, rate, seconds, warm_s))
-    duration_s = seconds + warm_s
-    return sample | meter.read(rate * duration_s, duration_s)
+    return sample | meter.read(rate * (seconds + warm_s))
 
 
 def transfer(place: Place, subject: Subject, way: str, size_bytes: int) -> Sample:
@@ -67,7 +69,7 @@ def transfer(place: Place, subject: Subject, way: str, size_bytes: int) -> Sampl
     meter = Meter.start(place, subject)
     result = json.loads(_python(place, "tests.bench.bulk", subject.port, way, size_bytes))
     sample = {"bytes_s": size_bytes / result["seconds"], "failed": result["failed"]}
-    return sample | meter.read(1, result["seconds"])
+    return sample | meter.read(1)
 
 
 def parse(output: str) -> Sample:

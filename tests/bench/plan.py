@@ -31,11 +31,21 @@ class Plan:
     names: list[str]
     notices: list[str] = field(default_factory=list)
     failed: bool = False
+    others: float = 0.0
+    """The largest share of the proxies' core that other processes took."""
 
     def notice(self, text: str) -> None:
         if text not in self.notices:
             self.notices.append(text)
             print(text, file=sys.stderr, flush=True)
+
+    def finish(self) -> None:
+        """Say what makes all figures doubtful."""
+        if self.others > MUCH:
+            self.notice(
+                f"the machine was busy: others used up to {self.others * 100:.0f} % of the proxies' core; "
+                "CPU per request says more than requests/s and latencies"
+            )
 
     @contextmanager
     def started(self, starters: dict[str, Starter], place: Place | None = None) -> Iterator[list[Subject]]:
@@ -81,13 +91,8 @@ class Plan:
         print(f"  {sheet.title}: {n + 1} of {self.rounds}: {subject.name}: {figure}", file=sys.stderr, flush=True)
 
     def _judge(self, sheet: Sheet) -> None:
-        others = max(sample.get("others", 0.0) for samples in sheet.samples.values() for sample in samples)
-        if others > MUCH:
-            self.notice(
-                f"the machine was busy: others used up to {others * 100:.0f} % of the proxies' core in: {sheet.title}; "
-                "CPU per request says more than requests/s"
-            )
         for subject, samples in sheet.samples.items():
+            self.others = max(self.others, *(sample.get("others", 0.0) for sample in samples))
             if count := sum(sample["failed"] for sample in samples):
                 self.failed = True
                 self.notice(f"{subject}: {count:.0f} requests failed in: {sheet.title}")

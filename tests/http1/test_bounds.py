@@ -153,8 +153,10 @@ def test_memos_hold_nothing_long() -> None:
     assert max(map(len, request._AUTHORITIES)) <= 256
     assert max(map(len, grammar.fields._lines)) <= 256
     assert max(map(len, grammar.lines)) <= 512
-    for n in range(1_900, 2_100):
-        read_requests([get(b"X-A: " + b"a" * n)], grammar=grammar)
+    for n in range(2, 100):
+        again = get(*[b"X-%d: " % i + b"a" * 20 for i in range(n)])
+        read_requests([again], grammar=grammar)
+        read_requests([again], grammar=grammar)
     assert 2_000 < max(map(len, grammar.blocks)) <= 2_048
 
 
