@@ -21,8 +21,10 @@ from meshproxy.admin.server import AdminServer
 from meshproxy.admin.view import EndpointRow
 from meshproxy.config import Address, Settings, format_address
 from meshproxy.discovery.file import POLL_S, SnapshotFile
+from meshproxy.kit.aio.slices import in_slices
 from meshproxy.kit.aio.tasks import Tasks
 from meshproxy.kit.aio.timer import Driver
+from meshproxy.kit.throttle import Throttle
 from meshproxy.metrics import log as process_log
 from meshproxy.metrics import process
 from meshproxy.metrics.events import Events, register_endpoints, register_timers
@@ -34,29 +36,24 @@ from meshproxy.proxy.access import AccessLog
 from meshproxy.proxy.backend import Backend
 from meshproxy.proxy.connect import Connector
 from meshproxy.proxy.downstream import Downstream
+from meshproxy.proxy.drain import Side, drain
 from meshproxy.proxy.listener import Listener
 from meshproxy.proxy.services import Services
 from meshproxy.proxy.stack import Inbound, Outbound, Stack
 from meshproxy.tls.identity import IdentityError
 from meshproxy.tls.reload import IdentityStore, Reload
 from meshproxy.wire import resources as wire
-from meshproxy.wire.snapshot import Entry, SnapshotError
+from meshproxy.wire.snapshot import Entry, SnapshotError, load, load_steps
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 4_096
-QUIET_S = 3.0
-"""While draining, so long without a new connection means that nobody sends any more."""
-TICK_S = 0.05
-"""How often a drain looks at what is left."""
-SLICE_S = 0.001
-"""How long a new snapshot is compiled before the loop has its turn."""
 
 
 def check(settings: Settings) -> int:
     """Say whether a sidecar could run with these settings; 0 if so."""
     try:
-        for entry in SnapshotFile(settings.snapshot).read().entries:
+        for entry in load(SnapshotFile(settings.snapshot).read()).entries:
             if isinstance(entry.resource, wire.Routes):
                 RouteTable(entry.resource)
         _identities(settings)
@@ -90,10 +87,11 @@ class App:
         self.registry = Registry()
         self._entries: dict[str, Entry] = {}
         self._file = SnapshotFile(settings.snapshot)
+        self._version = ""
         self._is_loading = False
         self._is_stranger = False
-        self._told_at = 0.0
-        self._untold = 0
+        self._admin_addresses: list[Address] = []
+        self._warnings = Throttle(1.0)
 
     async def run(self) -> int:
         settings = self.settings
@@ -109,8 +107,8 @@ class App:
             identities = _identities(settings)
             stacks = self._build(identities)
             await self._load()
-            listeners = self._open(stacks, identities)
             servers = await self._open_admin()
+            sides = self._open(stacks, identities)
         except (SnapshotError, IdentityError) as error:
             log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence for the operator, no traceback
             return 1
@@ -126,7 +124,9 @@ class App:
         gc.freeze()
         log.info("ready: %s/%s %s", settings.namespace, settings.service_account, settings.workload)
         await self._draining.wait()
-        await self._drain(stacks, listeners)
+        cut = await drain(sides, settings.drain_s)
+        if cut:
+            log.warning("the drain's time is over: %d exchanges are cut short", cut)
         for server in servers:
             server.close()
         await self._tasks.close()
@@ -184,7 +184,7 @@ class App:
         register_timers(self.registry, lambda: [((), len(self._driver.wheel))])
         return stacks
 
-    def _open(self, stacks: list[Stack], identities: IdentityStore | None) -> list[Listener]:
+    def _open(self, stacks: list[Stack], identities: IdentityStore | None) -> list[Side]:
         settings = self.settings
         sockets: list[socket.socket] = []
         for stack in stacks:
@@ -192,27 +192,26 @@ class App:
             assert address is not None
             sockets.append(_listen(address))
         bound = [sock.getsockname()[:2] for sock in sockets]
-        listeners: list[Listener] = []
+        sides: list[Side] = []
         for stack, sock, address in zip(stacks, sockets, bound, strict=True):
             # From outbound to our own inbound side is no loop: a Service may call itself.
             mine = [address] if isinstance(stack, Outbound) else bound
-            stack.own_addresses = frozenset({*mine, settings.admin})
+            stack.own_addresses = frozenset({*mine, *self._admin_addresses})
             is_inbound = isinstance(stack, Inbound)
-            listeners.append(
-                Listener(
-                    self._loop,
-                    sock,
-                    stack.connections,
-                    partial(Downstream, stack),
-                    partial(self._on_listener_event, stack.direction),
-                    tls_factory=partial(Downstream, stack) if is_inbound else None,
-                    identities=identities if is_inbound else None,
-                )
+            listener = Listener(
+                self._loop,
+                sock,
+                stack.connections,
+                partial(Downstream, stack),
+                partial(self._on_listener_event, stack.direction),
+                tls_factory=partial(Downstream, stack) if is_inbound else None,
+                identities=identities if is_inbound else None,
             )
+            sides.append(Side(stack, listener))
             log.info("%s: listening on %s", stack.direction, format_address(address))
-        for listener in listeners:
-            listener.start()
-        return listeners
+        for side in sides:
+            side.listener.start()
+        return sides
 
     async def _open_admin(self) -> list[AdminServer]:
         servers: list[AdminServer] = []
@@ -220,6 +219,7 @@ class App:
             if address is not None:
                 server = AdminServer(Desk(self, is_public=is_public))
                 port = await server.start(*address)
+                self._admin_addresses.append((address[0], port))
                 log.info("%s: listening on %s", "health" if is_public else "admin", format_address((address[0], port)))
                 servers.append(server)
         return servers
@@ -229,16 +229,18 @@ class App:
     async def _load(self) -> None:
         """Read the snapshot and let it take effect. Raises SnapshotError; then the one in use stays."""
         started = time.monotonic()
-        snapshot = self._file.read()
+        data = self._file.read()
+        version = hashlib.sha256(data).hexdigest()[:16]
+        if version == self._version:
+            return
+        snapshot = await in_slices(load_steps(data))
+        for name in snapshot.skipped:
+            log.warning("the snapshot has %s, which this sidecar does not know", name)
         entries = snapshot.select(self.settings.namespace)
         self.registry.advance()
         if self._outbound is not None:
             services = Services(self._outbound, entries, self._outbound.services)
-            turn = time.monotonic()
-            for _ in services.build():
-                if time.monotonic() - turn > SLICE_S:
-                    await asyncio.sleep(0)
-                    turn = time.monotonic()
+            await in_slices(services.build())
             if services.problems:
                 raise SnapshotError(services.problems)
             services.commit()
@@ -246,9 +248,10 @@ class App:
         if self._inbound is not None:
             self._inbound.use(self._own_services(entries))
         self._entries = entries
+        self._version = version
         self.registry.retire()
         self.events.snapshot_loads.add("taken")
-        self.events.snapshot.replace(1, _version_of(entries))
+        self.events.snapshot.replace(1, version)
         self.events.snapshot_loaded.set(time.time())
         took_ms = (time.monotonic() - started) * 1000
         log.info("snapshot taken: %d resources, %.0f ms", len(entries), took_ms)
@@ -280,6 +283,9 @@ class App:
         except SnapshotError as error:
             self.events.snapshot_loads.add("refused")
             log.error("snapshot refused, the one in use stays: %s", error)  # noqa: TRY400
+        except Exception:
+            self.events.snapshot_loads.add("refused")
+            log.exception("the snapshot could not be taken by a defect; the one in use stays")
         finally:
             self._is_loading = False
 
@@ -293,7 +299,10 @@ class App:
             if self._file.is_changed():
                 await self._reload()
             if identities is not None:
-                self._watch_identity(identities)
+                try:
+                    self._watch_identity(identities)
+                except Exception:
+                    log.exception("the identity could not be looked at by a defect; the one in use stays")
 
     def _watch_identity(self, identities: IdentityStore) -> None:
         outcome = identities.poll(time.time())
@@ -302,39 +311,6 @@ class App:
         elif outcome is Reload.REFUSED:
             log.error("identity refused, the one in use stays: %s", identities.refusal)
         self.events.certificate_expiry.set(identities.current.not_after_s)
-
-    # The end.
-
-    async def _drain(self, stacks: list[Stack], listeners: list[Listener]) -> None:
-        """Readiness is false already. Accept on until nobody comes any more, then finish what is under way."""
-        began = time.monotonic()
-        end = began + self.settings.drain_s
-        for stack in stacks:
-            stack.is_draining = True
-            # Idle ones stay open for now: to close one as its client uses it would lose that request.
-            for connection in stack.connections:
-                connection.announce_end()
-        while time.monotonic() < began + self.settings.drain_s / 2:
-            quiet_since = max(began, *(listener.last_accept_at for listener in listeners))
-            if time.monotonic() - quiet_since >= QUIET_S:
-                break
-            await asyncio.sleep(TICK_S)
-        for listener in listeners:
-            listener.stop_accepting()
-        while time.monotonic() < end and any(stack.connections for stack in stacks):
-            for stack in stacks:
-                for connection in list(stack.connections):
-                    connection.end_if_idle()
-            await asyncio.sleep(TICK_S)
-        cut = sum(stack.active for stack in stacks)
-        if cut:
-            log.warning("the drain's time is over: %d exchanges are cut short", cut)
-        for listener in listeners:
-            listener.close()
-        for stack in stacks:
-            for connection in list(stack.connections):
-                connection.transport.abort()
-        await asyncio.sleep(0)
 
     # What is told.
 
@@ -349,13 +325,9 @@ class App:
 
     def _tell(self, text: str) -> None:
         """Warn, at most once a second: what clients cause must not fill the log."""
-        now = time.monotonic()
-        if now - self._told_at < 1.0:
-            self._untold += 1
-            return
-        more = f" (and {self._untold} more)" if self._untold else ""
-        self._told_at, self._untold = now, 0
-        log.warning("%s%s", text, more)
+        suppressed = self._warnings.admit(time.monotonic())
+        if suppressed is not None:
+            log.warning("%s%s", text, f" (and {suppressed} more)" if suppressed else "")
 
     def _backends(self) -> list[Backend]:
         if self._outbound is None or self._outbound.services is None:
@@ -367,14 +339,6 @@ class App:
             (backend.name, state.condition) for backend in self._backends() for state in backend.balancer.states
         )
         return [(key, float(count)) for key, count in counts.items()]
-
-
-def _version_of(entries: dict[str, Entry]) -> str:
-    """One short hash for a whole snapshot: sidecars with the same one have the same configuration."""
-    digest = hashlib.sha256()
-    for name in sorted(entries):
-        digest.update(f"{name} {entries[name].version}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def _listen(address: Address) -> socket.socket:

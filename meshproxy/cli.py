@@ -81,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     _add(run, "--access-log", "off|json|text", "a line for each exchange on standard output; default: off")
     _add(run, "--log-level", "LEVEL", "debug, info, warning or error; default: info")
     _add(run, "--drain-s", "SECONDS", "how long an orderly end may take; default: 30")
-    run.add_argument("--check-config", action="store_true", help="check flags, snapshot and identity, and end")
+    run.add_argument(
+        "--check-config",
+        action="store_true",
+        default=os.environ.get("MESHPROXY_CHECK_CONFIG", "").lower() in {"1", "true", "yes"},
+        help="check flags, snapshot and identity, and end",
+    )
     return parser
 
 

@@ -93,7 +93,7 @@ NO_ROUTE = _fault(
 EGRESS_REFUSED = _fault(
     "egress_refused", 403, "http_request_denied", _P,
     "the destination is outside the mesh, and egress is refused",
-    "call a Service, or start the sidecar with --egress passthrough",
+    "call a Service; what lies outside has to be called past the sidecar",
 )  # fmt: skip
 BACKEND_MISSING = _fault(
     "backend_missing", 500, "proxy_configuration_error", _P,
@@ -194,5 +194,5 @@ ATTEMPT_TIMEOUT = _fault(
 STREAM_IDLE = _fault(
     "stream_idle", 504, "connection_read_timeout", _U,
     "nothing moved on the exchange for five minutes",
-    "the backend hangs; set a timeout on the route",
+    "the backend hangs, or the client does not read; set a timeout on the route",
 )  # fmt: skip

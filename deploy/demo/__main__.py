@@ -27,12 +27,22 @@ from deploy.demo.summary import summarize
 INTERRUPTED = 130
 
 
+class Output(Console):
+    """The console, except that it leaves it to the demo to end when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # What Python still holds for it goes nowhere, instead of failing once more at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise BrokenPipeError("nobody reads the output any more")
+
+
 def main() -> int:
     """0: users noticed nothing; 1: they did, or the demo could not be shown; 130: ended before users came."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no UTF-8 gets question marks
     try:
-        return asyncio.run(_run(Console(highlight=False), Options.read(os.environ)))
+        return asyncio.run(_run(Output(highlight=False), Options.read(os.environ)))
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -64,7 +74,7 @@ async def _run(console: Console, options: Options) -> int:
         finally:
             stopping.cancel()
             cluster.stop()
-    if not show.has_users:
+    if stopped.is_set() and not show.has_users:
         return INTERRUPTED
     return 0 if summarize(console, show.records.values()) else 1
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from deploy.demo.app import SLOW_S
+from deploy.demo.app import PARTS, SLOW_S
 from deploy.demo.tally import Tally
 from deploy.demo.watch import Change
 
@@ -39,15 +39,15 @@ ACTS = (
         "all well",
         0.15,
         "all is well",
-        "Every page of the front end needs an answer of catalog, of reviews and of pricing. Its sidecar "
-        "shares the calls among their instances: each goes to the better of two drawn at random.",
+        f"For every page the front end makes {len(PARTS)} calls of catalog, reviews and pricing. Its sidecar shares "
+        "them among the instances: each goes to the better of two drawn at random.",
     ),
     Act(
         "killed",
         0.2,
         "{victim} is killed, together with its sidecar",
         "Calls that were under way, or find nobody there, are repeated at once at the other one. A failure counts "
-        "as a second of latency, so {victim} is avoided from then on; five in a row would eject it.",
+        "as a second of latency, so {victim} is avoided from then on; five in a row eject it.",
         Trouble.KILLED,
         "pricing",
     ),
@@ -55,8 +55,8 @@ ACTS = (
         "failing",
         0.25,
         "{victim} answers every request with 503; {former} is started again",
-        "A 503 is repeated at once at another instance. It is a fast answer, but it counts as a slow one: "
-        "{victim} draws no traffic by failing fast, it is avoided.",
+        "Each 503 is repeated at once at another instance. After five in a row {victim} is ejected: it gets a "
+        "single live request from time to time, which finds out whether it is well again.",
         Trouble.FAILING,
         "catalog",
     ),

@@ -15,8 +15,9 @@ import uvloop
 
 from deploy.demo.client import Address, Client, ResponseError
 
-PARTS = {"catalog": "/items", "reviews": "/stars", "pricing": "/prices"}
-"""What a page is made of, by the Service that has it."""
+CALLS = {"catalog": 18, "reviews": 4, "pricing": 4}
+"""What a page is made of: so many items of each Service, asked for one by one and all at once."""
+PARTS = [(service, f"/{number}") for service, count in CALLS.items() for number in range(1, count + 1)]
 MOODS = ("well", "failing", "slow")
 SLOW_S = 1.0
 PART_S = 8.0
@@ -70,15 +71,15 @@ class App:
         try:
             async with asyncio.timeout(PART_S):
                 answers = await asyncio.gather(
-                    *(proxy.get(f"http://{name}{path}", name, fields) for name, path in PARTS.items())
+                    *(proxy.get(f"http://{name}{path}", name, fields) for name, path in PARTS)
                 )
         except (OSError, TimeoutError, ResponseError) as error:
             return 502, json.dumps({"instance": self.name, "error": str(error) or "timeout"}).encode()
-        for name, (status, body) in zip(PARTS, answers, strict=True):
+        for (name, _), (status, body) in zip(PARTS, answers, strict=True):
             if status != HTTPStatus.OK:
                 text = body.decode(errors="replace")
                 return 502, json.dumps({"instance": self.name, "part": name, "status": status, "error": text}).encode()
-        parts = {name: json.loads(body) for name, (_, body) in zip(PARTS, answers, strict=True)}
+        parts = [json.loads(body) for _, body in answers]
         return 200, json.dumps({"instance": self.name, "parts": parts}).encode()
 
 

@@ -58,7 +58,7 @@ def percent(part: float | None) -> str:
 def milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.09995 else f"{seconds * 1000:.0f} ms"
 
 
 def _users(tally: Tally) -> Text:
@@ -117,6 +117,6 @@ def _instance(endpoint: Endpoint, change: Change) -> Text:
     lane = change.pods.get(endpoint.pod)
     rate = lane.requests / max(change.seconds, 0.1) if lane else 0.0
     line = f"{number} {rate:3.0f}/s {milliseconds(endpoint.ewma_ms / 1000):>7}"
-    if endpoint.is_avoided:
+    if endpoint.pod in change.avoided:
         return Text(f"▲ {line}", style="yellow")
     return Text.assemble(("● ", "green"), line)

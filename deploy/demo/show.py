@@ -59,8 +59,8 @@ class Show:
 
     @property
     def has_users(self) -> bool:
-        """The first act has begun."""
-        return bool(self._began)
+        """Somebody has had an answer, or has waited for one in vain."""
+        return any(record.tally.requests for record in self.records.values())
 
     @property
     def elapsed_s(self) -> float:

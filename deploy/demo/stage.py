@@ -26,8 +26,8 @@ HINTS = """\
 In a second terminal you can
 
   call a service as the front end does, through its sidecar:
-    curl --proxy http://{outbound} http://catalog/items
-    curl --proxy http://{outbound} -H 'x-tester: yes' http://reviews/stars
+    curl --proxy http://{outbound} http://catalog/1
+    curl --proxy http://{outbound} -H 'x-tester: yes' http://reviews/1
   see what the front end's sidecar knows:
     curl 'http://{admin}/endpoints?format=text'
     curl http://{admin}/metrics

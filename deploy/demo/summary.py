@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 
 from rich.console import Console
@@ -12,6 +13,8 @@ from deploy.demo.acts import Record
 from deploy.demo.screen import milliseconds
 from deploy.demo.tally import Tally
 
+BUSY = 1.5
+"""Runnable processes for each processor from which on they wait longer than the routes' timeouts allow."""
 SHOWN = 5
 """So many kinds of failure are told."""
 
@@ -43,6 +46,9 @@ def summarize(console: Console, records: Collection[Record]) -> bool:
         console.print(f"Users noticed nothing: {total.requests} pages, 0 failed, {latency}.", style="bold green")
     else:
         console.print(f"Users noticed: {total.failed} of {total.requests} pages failed, {latency}.", style="bold red")
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+        if busy > BUSY:
+            console.print(f"This machine has {busy:.1f} times as much to do as it can: try again when it is less busy.")
     for failure, count in total.failures.most_common(SHOWN):
         console.print(f"  {count} x {failure}", markup=False)
     return is_good

@@ -19,7 +19,7 @@ import uvloop
 from deploy.demo.app import TESTER, parse_address
 from deploy.demo.client import Client, ResponseError
 
-RATE = 100
+RATE = 20
 """Pages per second."""
 TESTERS = 10
 """One user in so many is a tester."""

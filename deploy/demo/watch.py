@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from deploy.demo.client import ResponseError, call
@@ -14,8 +15,8 @@ from deploy.demo.metrics import Lane, LaneKey, parse
 from deploy.demo.pods import NAMESPACE, Pod
 
 PATIENCE_S = 2.0
-AVOIDED_MS = 100.0
-"""The shop's answers take some milliseconds, a failure counts as a second."""
+AVOIDED = 4.0
+"""Who is so many times as slow as the best of its Service gets next to nothing."""
 
 
 class Endpoint(NamedTuple):
@@ -25,13 +26,7 @@ class Endpoint(NamedTuple):
     pod: str
     state: str
     ewma_ms: float
-    failures: int
     ejected_for_s: float
-
-    @property
-    def is_avoided(self) -> bool:
-        """Its average says what the balancer will do: nobody else is so slow."""
-        return self.state == "ready" and self.ewma_ms > AVOIDED_MS
 
 
 @dataclass(slots=True)
@@ -77,8 +72,12 @@ class Change:
 
     @property
     def avoided(self) -> list[str]:
-        """Pods that are ready and get next to nothing, because the others look faster."""
-        return [endpoint.pod for endpoint in self.endpoints if endpoint.is_avoided]
+        """Pods that are ready and get next to nothing, because others look faster."""
+        ready = [endpoint for endpoint in self.endpoints if endpoint.state == "ready"]
+        best: dict[str, float] = {}
+        for endpoint in ready:
+            best[endpoint.service] = min(endpoint.ewma_ms, best.get(endpoint.service, inf))
+        return [endpoint.pod for endpoint in ready if endpoint.ewma_ms > AVOIDED * best[endpoint.service]]
 
     def requests_of(self, service: str) -> dict[str, int]:
         """Requests that each instance of a Service got, repetitions included."""
@@ -87,11 +86,12 @@ class Change:
 
 
 class Watch:
-    """Reads the sidecars of all Pods; one that does not answer has nothing to tell."""
+    """Reads the sidecars of all Pods. Of one that does not answer (it is dead, or too busy) the last word holds."""
 
     def __init__(self, pods: Collection[Pod]) -> None:
         self._front = next(pod for pod in pods if pod.is_caller)
         self._pods = pods
+        self._pages: dict[tuple[str, str], str] = {}
         self._names = {f"{pod.inbound[0]}:{pod.inbound[1]}": pod.name for pod in pods}
 
     async def look(self) -> Look:
@@ -111,9 +111,10 @@ class Watch:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 _, body = await call(pod.admin, path)
+            self._pages[pod.name, path] = body.decode()
         except (OSError, TimeoutError, ResponseError):
-            return ""
-        return body.decode()
+            pass
+        return self._pages.get((pod.name, path), "")
 
     def _endpoint(self, row: dict[str, str | float]) -> Endpoint | None:
         pod = self._names.get(str(row["address"]))
@@ -125,7 +126,6 @@ class Watch:
             pod,
             str(row["state"]),
             float(row["ewma_ms"]),
-            int(row["failures"]),
             float(row["ejected_for_s"]),
         )
 

@@ -49,8 +49,9 @@ class Connection(asyncio.Protocol):
     """Reads one request at a time; the next one waits until the answer is written."""
 
     __slots__ = (
-        "_body", "_body_bytes", "_has_eof", "_head", "_is_busy", "_is_chunked", "_is_last", "_is_lingering",
+        "_body", "_body_bytes", "_has_eof", "_head", "_is_chunked", "_is_last", "_is_lingering",
         "_is_paused", "_is_writable", "_loop", "_owner", "_parser", "_timer", "_transport",
+        "is_busy",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, owner: Owner) -> None:
@@ -68,7 +69,7 @@ class Connection(asyncio.Protocol):
         # Of the request.
         self._head: RequestHead | None = None
         self._body_bytes = 0
-        self._is_busy = False  # from the request's end to its answer's
+        self.is_busy = False  # from the request's end to its answer's
         # Of the answer.
         self._body: Iterator[bytes] | None = None
         self._is_chunked = False
@@ -85,13 +86,13 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_lingering:
             return
-        if self._parser.is_idle and not self._is_busy:
+        if self._parser.is_idle and not self.is_busy:
             self._arm(REQUEST_S)
         self._feed(data)
 
     def eof_received(self) -> bool:
         self._has_eof = True
-        return self._is_busy  # a client may close its half and still wait for the answer
+        return self.is_busy  # a client may close its half and still wait for the answer
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the transport's signature
         self._disarm()
@@ -105,13 +106,13 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_writable = True
-        if self._is_busy:
+        if self.is_busy:
             self._loop.call_soon(self._on_turn)
 
     def close(self) -> None:
         """Close now if idle, else after the answer in progress."""
         self._is_last = True
-        if not self._is_busy and self._transport is not None:
+        if not self.is_busy and self._transport is not None:
             self._end(self._transport)
 
     def abort(self) -> None:
@@ -174,7 +175,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        self._is_busy = True
+        self.is_busy = True
         body = response.body
         if isinstance(body, bytes):
             framing = b"content-length: %d\r\n" % len(body)
@@ -193,7 +194,7 @@ class Connection(asyncio.Protocol):
     def _on_turn(self) -> None:
         """Write one slice, or end the answer."""
         transport = self._transport
-        if transport is None or transport.is_closing() or not self._is_busy or not self._is_writable:
+        if transport is None or transport.is_closing() or not self.is_busy or not self._is_writable:
             return
         if self._body is None:
             self._finish(transport)
@@ -219,7 +220,7 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._on_turn)
 
     def _finish(self, transport: asyncio.Transport) -> None:
-        self._is_busy = False
+        self.is_busy = False
         self._head = None
         self._is_chunked = False
         if self._is_lingering and not self._has_eof:
@@ -236,7 +237,7 @@ class Connection(asyncio.Protocol):
         if self._is_paused and parser.buffered_bytes <= READ_BYTES:
             self._is_paused = False
             transport.resume_reading()
-        if self._has_eof and not self._is_busy:
+        if self._has_eof and not self.is_busy:
             self._end(transport)
 
     def _end(self, transport: asyncio.Transport) -> None:
@@ -258,7 +259,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        if self._is_busy or self._is_lingering or self._parser.is_idle or transport.is_closing():
+        if self.is_busy or self._is_lingering or self._parser.is_idle or transport.is_closing():
             transport.abort()
         else:
             self._refuse(408, "the request did not come to its end in time")

@@ -9,7 +9,7 @@ from meshproxy.admin.desk import Desk
 from meshproxy.http1.request import RequestGrammar
 
 MAX_CONNECTIONS = 64
-"""More are closed at once: whoever fills them up must not take the proxy's descriptors."""
+"""The next one takes the place of the oldest that asks nothing: the descriptors are the proxy's."""
 
 
 class AdminServer:
@@ -20,7 +20,7 @@ class AdminServer:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.grammar = RequestGrammar()
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # in the order of their coming
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -36,12 +36,17 @@ class AdminServer:
 
     def admit(self, connection: Connection) -> bool:
         if len(self._connections) >= MAX_CONNECTIONS:
-            return False
-        self._connections.add(connection)
+            # Whoever holds connections without asking anything must not keep a probe out.
+            idle = next((other for other in self._connections if not other.is_busy), None)
+            if idle is None:
+                return False
+            self.discard(idle)
+            idle.abort()
+        self._connections[connection] = None
         return True
 
     def discard(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
     def close(self) -> None:
         """Stop listening; idle connections close at once, the others after the answer in progress."""

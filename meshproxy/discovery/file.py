@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from meshproxy.wire.problem import Problem
-from meshproxy.wire.snapshot import MAX_BYTES, Snapshot, SnapshotError, load
+from meshproxy.wire.snapshot import MAX_BYTES, SnapshotError
 
 POLL_S = 1.0
 """How often a changed file is looked for."""
@@ -26,15 +26,14 @@ class SnapshotFile:
         mark = self._mark()
         return mark is not None and mark != self._seen
 
-    def read(self) -> Snapshot:
-        """Read and check it. Raises SnapshotError, also when it cannot be read."""
+    def read(self) -> bytes:
+        """Read it, up to just over the bound. Raises SnapshotError if it cannot be read."""
         try:
             self._seen = self._mark()
             with self._path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                return file.read(MAX_BYTES + 1)
         except OSError as error:
             raise SnapshotError([Problem("", "", f"{self._path} cannot be read: {error.strerror}")]) from None
-        return load(data)
 
     def _mark(self) -> tuple[int, int, int] | None:
         try:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from meshproxy.http1.error import CHUNK_EXTENSION_BYTES, CHUNK_LINE_BYTES, HEAD_BYTES, ProtocolError
-from meshproxy.http1.field import FieldMemo
+from meshproxy.http1.field import CLIENT_CERTIFICATE_FIELDS, FieldMemo
 from meshproxy.policy.message import Field, serialize
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -20,8 +20,8 @@ _NOT_IN_TRAILERS: Final = frozenset(
         b"transfer-encoding", b"content-length", b"host", b"connection", b"keep-alive", b"proxy-connection", b"te",
         b"trailer", b"upgrade", b"expect", b"authorization", b"proxy-authorization", b"cookie", b"set-cookie",
         b"max-forwards", b"cache-control", b"content-encoding", b"content-type", b"content-range",
-        b"x-forwarded-client-cert", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto",
-        b"x-real-ip", b"forwarded", b"x-request-id", b"proxy-status", b"http2-settings",
+        b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto",
+        b"x-real-ip", b"forwarded", b"x-request-id", b"proxy-status", b"http2-settings", *CLIENT_CERTIFICATE_FIELDS,
     )
 )  # fmt: skip
 

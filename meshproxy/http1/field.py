@@ -7,6 +7,7 @@ native parser with callbacks), so a head is split into lines and each is looked 
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import Final
 
 from meshproxy.http1.error import HEAD_FIELDS, ProtocolError
@@ -26,6 +27,11 @@ REQUEST_ID: Final = 1 << 32
 FORWARDED_PROTO: Final = 1 << 40
 COUNT: Final = 0xFF
 
+CLIENT_CERTIFICATE_FIELDS: Final = frozenset(
+    b"x%bforwarded%bclient%bcert" % dashes for dashes in product((b"-", b"_"), repeat=3)
+)  # fmt: skip
+"""x-forwarded-client-cert in all spellings that a CGI-shaped application takes for it."""
+
 _SHARED_KINDS: Final = {
     b"content-length": LENGTH,
     b"transfer-encoding": RARE,
@@ -44,9 +50,10 @@ REQUEST_KINDS: Final = _SHARED_KINDS | {
 }
 RESPONSE_KINDS: Final = _SHARED_KINDS
 
-MEMO_BLOCKS: Final = 512
+MEMO_BLOCKS: Final = 256
 MEMO_BLOCK_BYTES: Final = 2_048
-"""Whole heads' fields that were seen before are remembered as well: at most 1 MiB of them."""
+MEMO_BLOCK_FIELDS: Final = 32
+"""Whole heads' fields that were seen before are remembered as well. Hostile ones, of many short fields, take 3 MB."""
 
 _MEMO_NAMES = 512
 _MEMO_NAME_BYTES = 64
@@ -120,6 +127,11 @@ class FieldMemo:
                 self._names.clear()
             self._names[name] = known
         return known
+
+
+def may_remember(block: bytes, fields: list[Field]) -> bool:
+    """Whether a block is small enough for a memo of blocks."""
+    return len(block) <= MEMO_BLOCK_BYTES and len(fields) <= MEMO_BLOCK_FIELDS
 
 
 def _blame_name(line: bytes, colon: bytes) -> str:

@@ -13,12 +13,12 @@ from meshproxy.http1.field import (
     FORWARDED_PROTO,
     HOST,
     LENGTH,
-    MEMO_BLOCK_BYTES,
     MEMO_BLOCKS,
     RARE,
     REQUEST_ID,
     REQUEST_KINDS,
     FieldMemo,
+    may_remember,
 )
 from meshproxy.policy.message import CHUNKED, NO_BODY, Field, RequestHead, RequestLine, field, serialize
 
@@ -308,7 +308,7 @@ class RequestParser:
                 upgrade = rare.upgrade
         ids = seen // REQUEST_ID & COUNT
         protos = seen // FORWARDED_PROTO & COUNT
-        if is_familiar and line.is_ordinary and not seen & _UNUSUAL and len(block) <= MEMO_BLOCK_BYTES:
+        if is_familiar and line.is_ordinary and not seen & _UNUSUAL and may_remember(block, fields):
             blocks = self._grammar.blocks
             if len(blocks) >= MEMO_BLOCKS:
                 blocks.clear()

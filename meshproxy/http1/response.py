@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from meshproxy.http1.chunked import BARE_LF, ChunkedDecoder
 from meshproxy.http1.error import HEAD_BYTES, ProtocolError
-from meshproxy.http1.field import COUNT, DROP, LENGTH, MEMO_BLOCK_BYTES, MEMO_BLOCKS, RARE, RESPONSE_KINDS, FieldMemo
+from meshproxy.http1.field import COUNT, DROP, LENGTH, MEMO_BLOCKS, RARE, RESPONSE_KINDS, FieldMemo, may_remember
 from meshproxy.http1.request import connection_options
 from meshproxy.policy.message import CHUNKED, NO_BODY, UNTIL_CLOSE, Field, ResponseHead, StatusLine, serialize
 
@@ -282,7 +282,7 @@ class ResponseParser:
             else:
                 fields = [f for f in fields if f[4] != DROP]
             block = serialize(fields)
-        if is_familiar and line.minor == 1 and not seen & (COUNT * RARE) and len(received) <= MEMO_BLOCK_BYTES:
+        if is_familiar and line.minor == 1 and not seen & (COUNT * RARE) and may_remember(received, fields):
             blocks = self._grammar.blocks
             if len(blocks) >= MEMO_BLOCKS:
                 blocks.clear()

@@ -59,7 +59,7 @@ class Balancer:
 
     def latency_s(self, state: EndpointState, now: float) -> float:
         """The endpoint's average latency as the balancer sees it now."""
-        return state.load * max(state.spec.weight, 1) / exp((now - self._epoch) / self._decay_s)
+        return state.load * max(state.spec.weight, 1) * exp((self._epoch - now) / self._decay_s)
 
     def update(self, endpoints: Iterable[wire.Endpoint], now: float) -> list[EndpointState]:
         """Take over a new list of endpoints; return the states of those that are gone: their connections can close.
@@ -173,6 +173,8 @@ class Balancer:
             state.failures = 0
         elif self._outlier.is_probing(state):
             self._outlier.readmit(state, now)
+            # Its failures are forgiven in the average as well, which would keep it idle for a minute yet.
+            state.load = self._initial_s * state.grown / max(state.spec.weight, 1)
             self._share_out(now)
 
     def _share_out(self, now: float) -> None:

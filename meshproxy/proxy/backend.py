@@ -46,9 +46,9 @@ class Backend:
             self._close_pool(gone)
 
     def close(self) -> None:
-        """The backend is gone from the configuration."""
-        for state in self.balancer.update((), monotonic()):
-            self._close_pool(state)
+        """The backend is gone from the configuration; exchanges that began on it may still try its endpoints."""
+        for pool in list(self.pools):
+            pool.close()
 
     def open_pool(self, endpoint: EndpointState) -> Pool:
         """Make the endpoint's pool, at its first request."""
@@ -57,14 +57,19 @@ class Backend:
         self.pools.add(pool)
         return pool
 
-    def has_room(self, pool: Pool) -> bool:
-        """Whether one connection more may be made; an idle one to another endpoint makes way."""
+    def has_room(self) -> bool:
+        """Whether one connection more may be made; an idle one makes way."""
         limit = self.settings.breaker.max_connections
         if sum(p.open + p.dialing for p in self.pools) < limit:
             return True
-        return any(p.close_one_idle() for p in self.pools if p is not pool)
+        return any(p.close_one_idle() for p in list(self.pools))
 
     def _close_pool(self, state: EndpointState) -> None:
         if state.pool is not None:
             state.pool.close()
-            self.pools.discard(state.pool)
+            self.forget_if_empty(state.pool)
+
+    def forget_if_empty(self, pool: Pool) -> None:
+        """Until its last connection is lost, a closed pool still counts against the bound."""
+        if pool.is_closed and not pool.open:
+            self.pools.discard(pool)

@@ -37,10 +37,12 @@ class Edits:
         fields = head.fields
         for part in self._parts:
             if part.redirect is not None:
-                location = part.redirect.location(head.authority, line.path, line.query, prefix)
+                path = line.path if line.path != b"*" else b"/"
+                location = part.redirect.location(head.authority, path, line.query, prefix)
                 return redirect_response(part.redirect.status, location)
             if part.rewrite is not None:
-                target = part.rewrite.target(line.path, line.query, prefix)
+                # `OPTIONS *` is about the server, not about a path of it.
+                target = part.rewrite.target(line.path, line.query, prefix) if line.path != b"*" else None
                 if target is not None:
                     exchange.request_line = RequestLine(line.method, target, b"", 1).line
                 if part.rewrite.hostname:

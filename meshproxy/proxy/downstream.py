@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -13,10 +14,8 @@ from meshproxy.http1.chunked import encode_chunk, encode_end
 from meshproxy.http1.error import ProtocolError
 from meshproxy.http1.request import RequestParser
 from meshproxy.kit.wheel import Timer
-from meshproxy.metrics.slots import NEVER
-from meshproxy.policy.message import CHUNKED, UNTIL_CLOSE, Field, RequestHead, ResponseHead
+from meshproxy.policy.message import CHUNKED, NO_BODY, UNTIL_CLOSE, Field, RequestHead, RequestLine, ResponseHead
 from meshproxy.proxy.exchange import STREAM_IDLE_S, Exchange
-from meshproxy.proxy.respond import fault_response
 
 if TYPE_CHECKING:
     from meshproxy.metrics.slots import ConnectionSlot
@@ -31,20 +30,26 @@ IDLE_S = 3600.0
 LINGER_S = 1.0
 """How long a connection that ends with something unread is still read from, so that our last answer is not lost to a
 reset (RFC 9112 section 9.6)."""
+QUIET_S = 0.5
+"""While draining: whoever has been heard of within this time, by a connection or a request, may be about to send."""
 PIPELINE_BYTES = 65_536
 """What a client may send ahead of its responses before it is not read any more."""
 JOIN_BYTES = 16_384
 """Up to this size a head and its body are joined into one write, which costs less than a gathering one."""
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER for no time: closing sends a reset
+_NO_HEAD = RequestHead(
+    RequestLine(b"", b"", b"", 1), [], b"", b"", NO_BODY,
+    keep_alive=False, expect_continue=False, upgrade=b"", has_request_id=0, has_forwarded_proto=0,
+)  # fmt: skip
 
 
 class Downstream(asyncio.Protocol):
     """The port of its exchanges. `peer` is the client's verified identity, empty when the connection is plain."""
 
     __slots__ = (
-        "_is_chunked", "_is_feeding", "_is_lingering", "_is_reading", "_is_tunnel", "_is_writable", "_must_close", "exchange",
-        "forwarded", "head", "now", "parser", "peer", "slot", "stack", "timer", "transport",
+        "_is_chunked", "_is_feeding", "_is_lingering", "_is_reading", "_is_tunnel", "_must_close", "_wants_end",
+        "exchange", "forwarded", "head", "is_writable", "now", "parser", "peer", "slot", "stack", "timer", "transport",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, peer: str = "") -> None:
@@ -60,8 +65,9 @@ class Downstream(asyncio.Protocol):
         self._is_lingering = False
         self._is_reading = True
         self._is_tunnel = False
-        self._is_writable = True
-        self._must_close = stack.is_draining
+        self.is_writable = True
+        self._must_close = False
+        self._wants_end = stack.is_draining
 
     def __repr__(self) -> str:
         return f"<Downstream {self.peer or 'plain'} {self.exchange}>"
@@ -108,12 +114,12 @@ class Downstream(asyncio.Protocol):
         self.timer.close()
 
     def pause_writing(self) -> None:
-        self._is_writable = False
+        self.is_writable = False
         if self.exchange is not None:
             self.exchange.on_downstream_blocked()
 
     def resume_writing(self) -> None:
-        self._is_writable = True
+        self.is_writable = True
         if self.exchange is not None:
             self.exchange.on_downstream_writable()
         elif not self._must_close:
@@ -164,7 +170,7 @@ class Downstream(asyncio.Protocol):
             self.exchange.on_request_end(data, trailers)
 
     def _on_bad_request(self, error: ProtocolError) -> None:
-        self._must_close = True
+        self._wants_end = self._must_close = True
         self.stack.on_refused(error.rule)
         if self.exchange is not None:
             self._is_lingering = True
@@ -174,11 +180,11 @@ class Downstream(asyncio.Protocol):
 
     def _refuse(self, fault: Fault, detail: str) -> None:
         """Answer what never became a request, and close."""
-        head, body = fault_response(fault, detail)
-        self.stack.unrouted.slot.finish(fault.status, fault.word, self.peer, 0.0, NEVER)
         self._must_close = True
-        self.transport.write(b"".join((head.line.line, head.block, b"connection: close\r\n\r\n", body)))
-        self._linger()
+        self._is_lingering = True
+        self.head = _NO_HEAD
+        self.exchange = exchange = Exchange(self.stack, self, _NO_HEAD, self.now)
+        exchange.refuse(fault, detail)
 
     def _on_defect(self, defect: Exception) -> None:
         if self.exchange is not None:
@@ -195,7 +201,7 @@ class Downstream(asyncio.Protocol):
             not head.has_length
             or not request.keep_alive
             or not request.line.is_usual
-            or self._must_close
+            or self._wants_end
             or (is_end and not self._is_request_complete())
         ):
             self._respond_specially(head, data, is_end)
@@ -217,7 +223,8 @@ class Downstream(asyncio.Protocol):
             else:
                 self._is_chunked = True
                 framing = b"transfer-encoding: chunked\r\n"
-        if not request.keep_alive or request.line.method == b"CONNECT" or (is_end and not self._is_request_complete()):
+        is_last = not request.keep_alive or request.line.method == b"CONNECT" or self._wants_end
+        if is_last or (is_end and not self._is_request_complete()):
             self._must_close = True
         if self._must_close:
             framing += b"connection: close\r\n"
@@ -265,9 +272,11 @@ class Downstream(asyncio.Protocol):
         elif data:
             self.transport.write(data)
 
-    def send_eof(self) -> None:
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+    def send_eof(self) -> bool:
+        if not self.transport.can_write_eof():
+            return False
+        self.transport.write_eof()
+        return True
 
     def abort(self) -> None:
         self._must_close = True
@@ -296,9 +305,9 @@ class Downstream(asyncio.Protocol):
             self.now = now
             self._end()
             return
-        if not self._is_writable:
+        if not self.is_writable:
             # The client does not take what it has asked for: until it does, nothing of it is read.
-            self.timer.deadline = now + STREAM_IDLE_S
+            self.stack.wheel.arm(self.timer, now + STREAM_IDLE_S)
             self.pause_request()
             return
         # The wheel comes by within the exchange's own deadlines and sees this later one: no call is needed.
@@ -314,13 +323,14 @@ class Downstream(asyncio.Protocol):
 
     def announce_end(self) -> None:
         """The next response says that it is the last."""
-        self._must_close = True
+        self._wants_end = True
 
     def end_if_idle(self) -> None:
-        """Close now if nothing is under way; else the response's end closes."""
-        self._must_close = True
-        if self.exchange is None and not self.parser.buffered_bytes:
-            self.transport.close()
+        """Close if nothing is under way nor about to be; else the response's end closes."""
+        self._wants_end = True
+        if self.exchange is None and not self.parser.buffered_bytes and monotonic() - self.now >= QUIET_S:
+            self._must_close = True
+            self._close()
 
     def _end(self) -> None:
         """Close after the last response; gently if the client may still be sending."""
@@ -351,10 +361,12 @@ class Downstream(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None:
             exchange.on_timer(now)
-        elif self.transport.is_closing() or not (self._is_writable or self._is_lingering):
+            # If that has ended it, the wheel has let go of the timer, and `on_finished` has only written a deadline.
+            if self.timer.deadline != inf and not self.transport.is_closing():
+                self.stack.wheel.arm(self.timer, self.timer.deadline)
+        elif self.transport.is_closing() or not (self.is_writable or self._is_lingering):
             self.transport.abort()
         elif self.parser.buffered_bytes:
             self._refuse(HEAD_TIMEOUT, "")
         else:
             self._close()
-

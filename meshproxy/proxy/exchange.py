@@ -67,6 +67,7 @@ class Port(Protocol):
     timer: Timer
     peer: str
     forwarded: bytes
+    is_writable: bool
 
     def respond(self, head: ResponseHead, data: bytes, is_end: bool) -> None: ...
     def interim(self, head: ResponseHead) -> None: ...
@@ -75,7 +76,9 @@ class Port(Protocol):
 
     def send_data(self, data: bytes) -> None: ...
     def send_end(self, data: bytes, trailers: list[Field]) -> None: ...
-    def send_eof(self) -> None: ...
+    def send_eof(self) -> bool:
+        """End our half of a tunnel; whether the connection can do that and stay open."""
+
     def abort(self) -> None:
         """Cut the response short so that the client can tell."""
 
@@ -90,9 +93,9 @@ class Exchange:
 
     __slots__ = (
         "added", "attempt", "attempt_at", "attempt_until", "attempts", "backend", "detail", "endpoint", "fault",
-        "first_byte_s", "head", "is_blocked", "is_half_closed", "is_request_complete", "lane", "last_endpoint", "match", "now", "port",
-        "raced", "received_bytes", "replay", "replay_bytes", "request_line", "sent_bytes", "stack", "started_at",
-        "state", "status", "trailers", "tried", "until",
+        "first_byte_s", "head", "is_blocked", "is_half_closed", "is_request_complete", "lane", "last_endpoint",
+        "match", "now", "port", "raced", "received_bytes", "replay", "replay_bytes", "request_line", "sent_bytes",
+        "stack", "started_at", "state", "status", "trailers", "tried", "until",
     )  # fmt: skip
 
     def __init__(self, stack: Stack, port: Port, head: RequestHead, now: float) -> None:
@@ -187,6 +190,14 @@ class Exchange:
             self.until = now + lane.request_s
         self._attempt(False)
 
+    def refuse(self, fault: Fault, detail: str) -> None:
+        """Instead of `begin`: what came is no request, and what follows is not read."""
+        self.stack.active += 1
+        self.added = b""
+        self.is_request_complete = True
+        self.detail = detail
+        self._fail(fault)
+
     def on_request_data(self, data: bytes) -> None:
         """A piece of the request's body, or of a tunnel."""
         state = self.state
@@ -214,8 +225,7 @@ class Exchange:
     def on_client_eof(self) -> None:
         """The client's half of a tunnel has ended."""
         if self.attempt is not None:
-            self.attempt.send_eof()
-            self._end_half()
+            self._end_half(self.attempt.send_eof())
 
     def on_client_gone(self) -> None:
         """The client's connection is lost; what was under way for it is given up."""
@@ -305,16 +315,15 @@ class Exchange:
         self.attempt.become_tunnel()
         early = self.port.upgrade(head)
         if early:
-            self.attempt.send_data(early)
+            self.on_request_data(early)
 
     def on_upstream_eof(self) -> None:
         """The endpoint's half of a tunnel has ended."""
-        self.port.send_eof()
-        self._end_half()
+        self._end_half(self.port.send_eof())
 
-    def _end_half(self) -> None:
-        """With the second half the tunnel is over."""
-        if not self.is_half_closed:
+    def _end_half(self, is_passed_on: bool) -> None:
+        """With the second half the tunnel is over; with the first, if its end cannot be passed on by itself."""
+        if is_passed_on and not self.is_half_closed:
             self.is_half_closed = True
             return
         attempt = self.attempt
@@ -349,8 +358,7 @@ class Exchange:
             self._fail(fault)
             return
         if ending not in _RACES:
-            assert self.backend is not None
-            self.backend.balancer.observe(endpoint, self.now, self.now - self.attempt_at, True)
+            self._observe_failure(endpoint)
         if self.state >= RESPONDING:
             self._fail(RESPONSE_INCOMPLETE if fault.status == 502 else fault)
             return
@@ -400,19 +408,32 @@ class Exchange:
         endpoint = self.endpoint
         if endpoint is not None:
             self._drop_attempt()
-            if fault is not BODY_TIMEOUT:
-                assert self.backend is not None
-                self.backend.balancer.observe(endpoint, self.now, self.now - self.attempt_at, True)
+            if not self._is_client_still():
+                self._observe_failure(endpoint)
             is_repeatable = fault is ATTEMPT_TIMEOUT and self.state < RESPONDING
             if is_repeatable and self._repeat(Ending.ATTEMPT_TIMEOUT, endpoint):
                 return
         self._fail(fault)
 
+    def _is_client_still(self) -> bool:
+        """Whether it is the client that everything waits for: to send its body, or to take the response."""
+        is_sending = not self.is_request_complete and not self.is_blocked
+        return is_sending or not self.port.is_writable or self.state == TUNNEL
+
+    def _observe_failure(self, endpoint: EndpointState) -> None:
+        assert self.backend is not None
+        # Of a response under way the time tells of its length, not of its endpoint.
+        latency_s = self.now - self.attempt_at if self.state < RESPONDING else 0.0
+        self.backend.balancer.observe(endpoint, self.now, latency_s, True)
+
     def _arm(self) -> None:
         """Let the wheel come back at the first of the deadlines."""
         deadline = self.now + STREAM_IDLE_S
-        deadline = min(deadline, self.until)
-        deadline = min(deadline, self.attempt_until)
+        # Comparisons: two calls of min() cost as much as all the rest of this.
+        if self.until < deadline:  # noqa: PLR1730
+            deadline = self.until
+        if self.attempt_until < deadline:  # noqa: PLR1730
+            deadline = self.attempt_until
         self.stack.wheel.arm(self.port.timer, deadline)
 
     # Attempts.

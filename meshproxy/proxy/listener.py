@@ -22,6 +22,7 @@ from meshproxy.tls.reload import IdentityStore
 
 BATCH = 64  # connections accepted in one turn of the loop, so that those already open get theirs
 BACKLOG = 4_096  # what one last round may still take when accepting ends; more than the kernel's somaxconn
+MAX_CONNECTIONS = 10_000
 PAUSE_S = 0.1
 SHUTDOWN_TIMEOUT_S = 5.0  # how long a closed TLS connection waits for the peer's close_notify
 _RETRIED = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})  # of that one connection: accept(2)
@@ -65,7 +66,7 @@ class Listener:
         *,
         tls_factory: TLSFactory | None = None,
         identities: IdentityStore | None = None,
-        max_connections: int = 10_000,
+        max_connections: int = MAX_CONNECTIONS,
         max_halfway: int = 1_024,
         detect_timeout_s: float = 10.0,
         handshake_timeout_s: float = 10.0,

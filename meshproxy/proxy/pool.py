@@ -62,7 +62,7 @@ class Pool:
         idle = self._idle
         while idle:
             upstream = idle.pop()
-            if now < upstream.retire_at and not upstream.is_closed:
+            if now < upstream.retire_at and upstream.is_quiet():
                 upstream.timer.deadline = inf
                 return upstream
             upstream.close()
@@ -76,7 +76,7 @@ class Pool:
             exchange.now = now
             exchange.on_lost(LOOP, None, f"{spec.address}:{spec.port} is this sidecar's own listener")
             return
-        if backend.pending >= backend.settings.breaker.max_pending or not backend.has_room(self):
+        if backend.pending >= backend.settings.breaker.max_pending or not backend.has_room():
             exchange.now = now
             exchange.on_lost(OVERLOADED, None, "")
             return
@@ -93,11 +93,14 @@ class Pool:
 
     def give_back(self, upstream: Upstream, now: float) -> None:
         """Take a connection that is new, or whose exchange is complete. Whoever waits longest gets it."""
-        if self._waiting and (exchange := self._next_for(upstream)) is not None:
+        if self._waiting and upstream.is_quiet() and (exchange := self._next_for(upstream)) is not None:
             self._waiting.remove(exchange)
             self.backend.pending -= 1
             exchange.now = now
-            exchange.on_connected(upstream)
+            try:
+                exchange.on_connected(upstream)
+            except Exception as defect:  # noqa: BLE001 - it is not the fault of whose connection it was
+                exchange.on_defect(defect)
         elif self.is_closed:
             upstream.close()
         else:
@@ -111,16 +114,18 @@ class Pool:
                 return exchange
         return None
 
-    def drop_idle(self, upstream: Upstream) -> None:
-        """An idle connection is about to be closed."""
+    def on_left(self, upstream: Upstream) -> None:
+        """A connection is closed, or as good as closed."""
+        self.open -= 1
         if upstream in self._idle:
             self._idle.remove(upstream)
+        self.backend.forget_if_empty(self)
 
     def close_one_idle(self) -> bool:
         """Close the idle connection that was used longest ago; whether there was one."""
         if not self._idle:
             return False
-        self._idle.pop(0).close()
+        self._idle[0].close()
         return True
 
     def close(self) -> None:

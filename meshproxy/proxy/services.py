@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, cast
 
 from meshproxy.policy.route import RouteTable
@@ -34,8 +34,9 @@ class Services:
         self.destinations: dict[tuple[str, str, int], Destination] = {}
         self.backends: dict[str, Backend] = {}
         self.problems: list[Problem] = []
+        self._changed: list[tuple[Backend, list[wire.Endpoint]]] = []
 
-    def build(self) -> Iterator[None]:
+    def build(self) -> Generator[None, None, None]:
         """Compile; yields between resources so that the caller can let others have their turn. Fills `problems`."""
         for name, entry in self.entries.items():
             if isinstance(entry.resource, wire.Backend):
@@ -43,17 +44,16 @@ class Services:
             elif isinstance(entry.resource, wire.Service):
                 parsed = names.parse(name)
                 self.ports[parsed.namespace, parsed.name] = [port.port for port in entry.resource.ports]
-        yield
+            yield
         for name, entry in self.entries.items():
             if isinstance(entry.resource, wire.Routes):
                 self._add_routes(names.parse(name), entry)
                 yield
 
     def commit(self) -> None:
-        """Let the backends have their endpoints, and end those that are gone."""
-        for key, backend in self.backends.items():
-            entry = self.entries.get(f"endpoints/{key}")
-            backend.update(cast("wire.Endpoints", entry.resource).endpoints if entry is not None else ())
+        """Let the backends in use have their new endpoints, and end those that are gone."""
+        for backend, endpoints in self._changed:
+            backend.update(endpoints)
         if self._former is not None:
             for key, backend in self._former.backends.items():
                 if self.backends.get(key) is not backend:
@@ -62,8 +62,13 @@ class Services:
     def _add_backend(self, name: names.Name, entry: Entry) -> None:
         key = str(names.PortKey(name.namespace, name.name, name.port))
         known = self._former.backends.get(key) if self._former is not None else None
+        named = self.entries.get(f"endpoints/{key}")
+        endpoints = cast("wire.Endpoints", named.resource).endpoints if named is not None else []
         if known is None or known.settings != entry.resource:
             known = Backend(key, cast("wire.Backend", entry.resource), self._outbound)
+            known.update(endpoints)
+        elif named is None or not self._is_same(named):
+            self._changed.append((known, endpoints))
         self.backends[key] = known
 
     def _add_routes(self, name: names.Name, entry: Entry) -> None:

@@ -18,18 +18,21 @@ import logging
 from abc import ABC, abstractmethod
 from itertools import count
 from random import getrandbits, random
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from meshproxy.config import format_address
 from meshproxy.faults import BAD_REQUEST, EGRESS_REFUSED, NO_PORT, NO_SERVICE, Fault
-from meshproxy.http1.field import DROP, REQUEST_KINDS
+from meshproxy.http1.field import CLIENT_CERTIFICATE_FIELDS, DROP, REQUEST_KINDS
 from meshproxy.http1.request import RequestGrammar
 from meshproxy.http1.response import ResponseGrammar
+from meshproxy.kit.throttle import Throttle
 from meshproxy.policy.authority import Outside, ServiceName, resolve
 from meshproxy.policy.message import RequestHead
 from meshproxy.policy.route import RouteTable
 from meshproxy.proxy.backend import Backend
 from meshproxy.proxy.destination import Destination, Lane
+from meshproxy.proxy.listener import MAX_CONNECTIONS
 from meshproxy.wire import resources as wire
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ log = logging.getLogger(__name__)
 
 MAX_DESTINATIONS = 4_096
 """Distinct Host values remembered; when full the memory starts anew, so hostile ones cost a look-up each, no more."""
+MAX_AUTHORITY_BYTES = 300
+"""A DNS name has at most 253, with a port; longer ones are not remembered."""
 
 _PROTO = b"x-forwarded-proto: http\r\n"
 
@@ -75,8 +80,8 @@ class Stack(ABC):
         self.destinations: dict[bytes, Destination] = {}
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
         self.is_draining = False
+        self._defects = Throttle(1.0)
         self.active = 0
-        self.refused: dict[str, int] = {}
         self.log_exchange: Callable[[Exchange], None] | None = None
         self.downstream_slots = [registry.connection(self.direction, "downstream", tls) for tls in (False, True)]
         self.upstream_slots = [registry.connection(self.direction, "upstream", tls) for tls in (False, True)]
@@ -93,7 +98,9 @@ class Stack(ABC):
         """Where a Host leads that is not remembered."""
         if len(self.destinations) >= MAX_DESTINATIONS:
             self.destinations = {}
-        destination = self.destinations[authority] = self.find(authority)
+        destination = self.find(authority)
+        if len(authority) <= MAX_AUTHORITY_BYTES:
+            self.destinations[authority] = destination
         return destination
 
     def fields_to_add(self, head: RequestHead) -> bytes:
@@ -112,11 +119,14 @@ class Stack(ABC):
 
     def on_refused(self, rule: str) -> None:
         """A request broke the protocol's rules; `rule` is one of the codec's own phrases."""
-        self.refused[rule] = self.refused.get(rule, 0) + 1
-        log.info("%s: refused a request: %s", self.direction, rule)
+        log.debug("%s: refused a request: %s", self.direction, rule)
 
     def on_defect(self, defect: Exception) -> None:
-        log.error("%s: an exchange failed by a defect", self.direction, exc_info=defect)
+        """Tell of a defect of our own, with its traceback, at most once a second."""
+        suppressed = self._defects.admit(monotonic())
+        if suppressed is not None:
+            more = f" (and {suppressed} more)" if suppressed else ""
+            log.error("%s: an exchange failed by a defect%s", self.direction, more, exc_info=defect)
 
 
 class Outbound(Stack):
@@ -171,15 +181,18 @@ class Inbound(Stack):
         super().__init__(settings, wheel, tasks, registry, connector)
         assert settings.app is not None
         host, port = settings.app
-        self._application = Backend("application", wire.Backend(), self)
+        # Its load is what the listener lets in: a breaker of its own would only turn clients against each other.
+        breaker = wire.Breaker(
+            max_connections=MAX_CONNECTIONS, max_pending=MAX_CONNECTIONS, max_requests=MAX_CONNECTIONS
+        )  # fmt: skip
+        self._application = Backend("application", wire.Backend(breaker=breaker), self)
         self._application.update([wire.Endpoint(address=host, port=port)])
         self._by_service: dict[str, Destination] = {}
         self._default = self._destination("")
 
     def request_kinds(self) -> dict[bytes, int]:
         # What a client says of its certificate is never passed on: only what we have seen ourselves.
-        # Nor its spelling with underscores, which CGI-shaped applications cannot tell apart.
-        return REQUEST_KINDS | {b"x-forwarded-client-cert": DROP, b"x_forwarded_client_cert": DROP}
+        return REQUEST_KINDS | dict.fromkeys(CLIENT_CERTIFICATE_FIELDS, DROP)
 
     def fields_to_add(self, head: RequestHead) -> bytes:
         added = super().fields_to_add(head)
@@ -187,7 +200,7 @@ class Inbound(Stack):
             return added
         # HTTP/1.0 without Host goes on as HTTP/1.1, which needs one (RFC 9112 section 3.2).
         assert self.settings.app is not None
-        return b"host: %b\r\n%b" % (format_address(self.settings.app).encode(), added)
+        return b"%bhost: %b\r\n" % (added, format_address(self.settings.app).encode())
 
     def use(self, services: list[str]) -> None:
         """Take a new snapshot: `services` are those that our port serves, as NS/NAME:PORT."""
@@ -200,9 +213,10 @@ class Inbound(Stack):
         if len(self._by_service) > 1:
             place = resolve(authority, self.settings.namespace, self.settings.cluster_domain)
             if isinstance(place, ServiceName):
-                for name, destination in self._by_service.items():
-                    if name.partition(":")[0] == f"{place.namespace}/{place.name}":
-                        return destination
+                prefix = f"{place.namespace}/{place.name}:"
+                exact = self._by_service.get(f"{prefix}{place.port}")
+                named = (found for name, found in self._by_service.items() if name.startswith(prefix))
+                return exact or next(named, self._default)
         return self._default
 
     def client_certificate(self, peer: str, transport: asyncio.BaseTransport) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import struct
 from time import monotonic
@@ -39,8 +40,8 @@ class Upstream(asyncio.Protocol):
     """A connection of a pool. `exchange` is whom it serves, None while it is idle."""
 
     __slots__ = (
-        "_acked_before", "_is_chunked", "_is_tunnel", "exchange", "is_closed", "is_reading", "is_tls", "parser", "pool",
-        "retire_at", "served", "slot", "timer", "transport",
+        "_acked_before", "_is_chunked", "_is_tunnel", "_poll", "exchange", "is_closed", "is_reading", "is_tls",
+        "parser", "pool", "retire_at", "served", "slot", "timer", "transport",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, retire_at: float) -> None:
@@ -115,10 +116,19 @@ class Upstream(asyncio.Protocol):
         """Whether the endpoint has not yet taken all that was written."""
         return self.transport.get_write_buffer_size() > 0
 
-    def send_eof(self) -> None:
-        """Half-close a tunnel; over TLS, which has no half-close here, nothing is said."""
-        if not self.is_closed and self.transport.can_write_eof():
-            self.transport.write_eof()
+    def send_eof(self) -> bool:
+        """Half-close a tunnel; whether that could be done: there is no half-close over TLS here."""
+        if self.is_closed or not self.transport.can_write_eof():
+            return False
+        self.transport.write_eof()
+        return True
+
+    def is_quiet(self) -> bool:
+        """Whether the connection is open with nothing to read, so that the next response is the next request's.
+
+        Asked of the kernel (0.7 us): what came since the loop looked, the loop does not know yet.
+        """
+        return not self.is_closed and (not self.served or not self._poll.poll(0))
 
     def release(self, now: float) -> None:
         """End of the attempt with both messages complete: back into the pool, if the connection may be used again."""
@@ -137,16 +147,20 @@ class Upstream(asyncio.Protocol):
         self.exchange = None
         self.parser.kill()
         if not self.is_closed:
-            self.is_closed = True
-            self.timer.close()
+            self._leave_pool()
             self.transport.abort()
 
     def close(self) -> None:
         """Close an idle connection, or one whose messages are complete."""
         if not self.is_closed:
-            self.is_closed = True
-            self.timer.close()
+            self._leave_pool()
             self.transport.close()
+
+    def _leave_pool(self) -> None:
+        """It no longer counts against the backend's bound, though its end takes another turn of the loop."""
+        self.is_closed = True
+        self.timer.close()
+        self.pool.on_left(self)
 
     def pause_reading(self) -> None:
         if self.is_reading and not self.is_closed:
@@ -170,6 +184,8 @@ class Upstream(asyncio.Protocol):
         self.pool.open += 1
         self.slot = self.pool.backend.stack.upstream_slots[self.is_tls]
         self.slot.opened += 1
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -199,16 +215,12 @@ class Upstream(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        was_closed = self.is_closed
-        self.is_closed = True
-        self.timer.close()
-        self.pool.open -= 1
         self.slot.closed += 1
+        if self.is_closed:
+            return
+        self._leave_pool()
         exchange = self.exchange
         if exchange is None:
-            self.pool.drop_idle(self)
-            return
-        if was_closed:
             return
         exchange.now = monotonic()
         if self._is_tunnel:
@@ -242,7 +254,6 @@ class Upstream(asyncio.Protocol):
     def _on_timer(self, _now: float) -> None:
         """The idle time is over."""
         if self.exchange is None:
-            self.pool.drop_idle(self)
             self.close()
 
     def _lose(self, *, has_begun: bool, is_fin: bool) -> None:

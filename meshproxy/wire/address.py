@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from meshproxy.wire.names import is_label, is_subdomain
 
@@ -33,6 +33,8 @@ def address_problem(address: str) -> str:
         return f"{address[:64]!r} has a scope; allowed: an IP address without one"
     if ip.is_unspecified or ip.is_multicast or address == "255.255.255.255":
         return f"{address} names no single host; allowed: a unicast address"
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return f"{address} is an IPv4 address in IPv6's clothes; allowed: {ip.ipv4_mapped}"
     if str(ip) != address:
         return f"{address} is not in its canonical form; allowed: {ip}"
     return ""

@@ -7,7 +7,8 @@ one bad resource refuses the whole file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +25,9 @@ MAX_RESOURCES = 500_000
 MAX_PROBLEMS = 100
 """So many problems are told; what breaks one resource tends to break many."""
 MAX_VERSION_CHARS = 128
+
+
+_Result = TypeVar("_Result")
 
 
 class SnapshotError(ValueError):
@@ -99,6 +103,25 @@ def _line(entry: Entry) -> bytes:
 
 def load(data: bytes) -> Snapshot:
     """Decode and check a snapshot file. Raise SnapshotError with everything that is wrong with it."""
+    return _finish(load_steps(data))
+
+
+def check(entries: list[Entry]) -> list[Problem]:
+    """Return what is inconsistent in a snapshot, for any namespace that takes from it."""
+    return _finish(_check_steps(entries))
+
+
+def _finish(steps: Generator[None, None, _Result]) -> _Result:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+
+
+def load_steps(data: bytes) -> Generator[None, None, Snapshot]:
+    """Do what `load` does in short steps; the generator returns the snapshot."""
     if len(data) > MAX_BYTES:
         raise _refusal("", f"the snapshot has {len(data)} bytes; allowed: at most {MAX_BYTES}")
     entries: list[Entry] = []
@@ -109,15 +132,15 @@ def load(data: bytes) -> Snapshot:
             skipped.append(raw.name[: names.MAX_CHARS])
         elif (entry := _decode(raw, problems)) is not None:
             entries.append(entry)
+        yield
     if not problems:
-        problems = check(entries)
+        problems = yield from _check_steps(entries)
     if problems:
         raise SnapshotError(problems)
     return Snapshot(entries, skipped)
 
 
-def check(entries: list[Entry]) -> list[Problem]:
-    """Return what is inconsistent in a snapshot, for any namespace that takes from it."""
+def _check_steps(entries: list[Entry]) -> Generator[None, None, list[Problem]]:
     problems: list[Problem] = []
     seen: set[tuple[str, str]] = set()
     for entry in entries:
@@ -127,6 +150,7 @@ def check(entries: list[Entry]) -> list[Problem]:
         if entry.consumer and (not names.is_label(entry.consumer) or names.kind_of(entry.name) != "routes"):
             problems.append(Problem(entry.name[: names.MAX_CHARS], "consumer", "is a namespace, of routes only"))
         problems.extend(check_resource(entry.name, entry.resource))
+        yield
     if problems:
         return problems
     shared = {entry.name for entry in entries if not entry.consumer}
@@ -134,6 +158,7 @@ def check(entries: list[Entry]) -> list[Problem]:
         if entry.consumer and entry.name not in shared:
             problems.append(Problem(entry.name, "consumer", "has no variant for the other namespaces beside it"))
         problems.extend(check_links(entry.name, entry.resource, shared))
+        yield
     return problems
 
 

@@ -73,6 +73,12 @@ class Connection:
         self.origin.requests.append(request)
         return request
 
+    async def some_body(self) -> bytes:
+        """What has come of the body of the request whose head was read."""
+        event = await self._event()
+        assert isinstance(event, h11.Data), event
+        return bytes(event.data)
+
     async def body(self, request: Request) -> bytes:
         """The rest of the request whose head was read."""
         pieces: list[bytes] = []
@@ -140,17 +146,18 @@ class Origin:
         self._sock.setblocking(False)
         self.host, self.port = self._sock.getsockname()[:2]
         self._tasks: set[asyncio.Task[None]] = set()
-        self._accepting = asyncio.create_task(self._accept())
+        # Not a task that waits in sock_accept: cancelled at the wrong moment, it would lose a socket.
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._sock, self._on_acceptable)
 
     @property
     def open(self) -> int:
         """Connections whose script still runs."""
         return len(self._tasks)
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            sock, _ = await loop.sock_accept(self._sock)
+    def _on_acceptable(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            sock, _ = self._sock.accept()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
             connection = Connection(self, sock, self.connections)
@@ -169,14 +176,20 @@ class Origin:
         finally:
             connection.sock.close()
 
+    def cut(self) -> None:
+        """End the connections that are open; new ones are served."""
+        for task in self._tasks:
+            task.cancel()
+
     async def stop(self) -> None:
         """Refuse connections from here on, and cut those that are open."""
-        self._accepting.cancel()
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(self._accepting, *tasks, return_exceptions=True)
-        self._sock.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

@@ -31,7 +31,9 @@ def service(
     specs = [one if isinstance(one, wire.Endpoint) else endpoint(one) for one in endpoints]
     specs.sort(key=lambda spec: (tuple(map(int, spec.address.split("."))), spec.port))
     if rules is None:
-        rules = [wire.Rule(name=f"default/{name}/0", backends=[wire.RouteBackend(backend=f"default/{name}:80")], **rule)]
+        rules = [
+            wire.Rule(name=f"default/{name}/0", backends=[wire.RouteBackend(backend=f"default/{name}:80")], **rule)
+        ]
     if matches is None:
         matches = [wire.RouteMatch(rule=n) for n in range(len(rules))]
     return [

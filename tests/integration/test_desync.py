@@ -53,7 +53,11 @@ async def _two(sidecar: Sidecar, ask: bytes, method: str) -> tuple[bytes, bytes]
         ),
         pytest.param(GET_REQUEST, b"HTTP/1.1 204 No Content\r\n\r\nevil", b"", False, id="a body after a 204"),
         pytest.param(
-            GET_REQUEST, b"HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\nevil", b"", False, id="a 304 with a body"
+            GET_REQUEST,
+            b"HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\nevil",
+            b"",
+            False,
+            id="a 304 with a body",
         ),
         pytest.param(
             GET_REQUEST, b"HTTP/1.1 100 Continue\r\n\r\n" + ok(b"own"), b"own", True, id="a 100 that nobody waits for"
@@ -126,11 +130,14 @@ async def test_an_invalid_answer_is_a_502_and_its_connection_is_not_used_again(a
 @on_uvloop
 async def test_a_response_head_without_end_is_a_502() -> None:
     answer = b"HTTP/1.1 200 OK\r\n" + b"".join(b"x-%d: %b\r\n" % (n, b"v" * 1000) for n in range(100))
-    async with serving(once_then_ok(answer)) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            reply = await client.get()
-            assert (reply.status, reply.fault) == (502, "response_head_too_large")
-            assert (await client.get()).body == b"mine"
+    async with (
+        serving(once_then_ok(answer)) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        reply = await client.get()
+        assert (reply.status, reply.fault) == (502, "response_head_too_large")
+        assert (await client.get()).body == b"mine"
 
 
 CUT = {
@@ -196,17 +203,20 @@ async def test_a_body_cut_short_reaches_an_http_1_0_client_as_a_reset(kind: str)
 
     async def script(connection: Connection) -> None:
         await connection.request()
-        await connection.send(CUT[kind] if kind in CUT else b"HTTP/1.1 200 OK\r\n\r\nabc")
+        await connection.send(CUT.get(kind, b"HTTP/1.1 200 OK\r\n\r\nabc"))
         await passed.wait()
         connection.reset()
 
-    async with serving(script) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\n\r\n")
-            await client.exactly(len(b"HTTP/1.1 200 OK"))
-            passed.set()
-            with pytest.raises(ConnectionResetError):
-                await client.rest()
+    async with (
+        serving(script) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\n\r\n")
+        await client.exactly(len(b"HTTP/1.1 200 OK"))
+        passed.set()
+        with pytest.raises(ConnectionResetError):
+            await client.rest()
 
 
 @on_uvloop
@@ -219,14 +229,17 @@ async def test_a_response_until_close_that_is_reset_is_cut_short_for_the_client(
         await passed.wait()
         connection.reset()
 
-    async with serving(script) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            await client.send(request())
-            await client.exactly(5)
-            passed.set()
-            client._rest = b"HTTP/" + client._rest
-            reply = await client.response()
-            assert (reply.body, reply.is_complete) == (b"abc", False)
+    async with (
+        serving(script) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        await client.send(request())
+        await client.exactly(5)
+        passed.set()
+        client._rest = b"HTTP/" + client._rest
+        reply = await client.response()
+        assert (reply.body, reply.is_complete) == (b"abc", False)
 
 
 @on_uvloop
@@ -308,18 +321,21 @@ async def test_an_early_answer_long_after_the_last_of_the_request_is_not_lost_to
         await connection.send(status(413, b"too large"))
         await connection.until_gone()
 
-    async with serving(script) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            await client.send(request("POST", "/", "echo", "Content-Length: 1000"))
-            await until(lambda: origin.requests)
-            # The client is silent for longer than the connection lingers.
-            then = sidecar.downstream.now
-            await until(lambda: asyncio.get_running_loop().time() - then > 0.3)
-            go.set()
-            await until(lambda: sidecar.finished)
-            await client.send(b"x" * 500)
-            reply = await client.response()
-            assert (reply.status, reply.body, reply["connection"]) == (413, b"too large", "close")
+    async with (
+        serving(script) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        await client.send(request("POST", "/", "echo", "Content-Length: 1000"))
+        await until(lambda: origin.requests)
+        # The client is silent for longer than the connection lingers.
+        then = sidecar.downstream.now
+        await until(lambda: asyncio.get_running_loop().time() - then > 0.3)
+        go.set()
+        await until(lambda: sidecar.finished)
+        await client.send(b"x" * 500)
+        reply = await client.response()
+        assert (reply.status, reply.body, reply["connection"]) == (413, b"too large", "close")
 
 
 @on_uvloop
@@ -345,7 +361,7 @@ async def test_a_connection_whose_request_was_not_taken_whole_is_not_used_again(
             while not exchange.attempt.has_unsent:
                 before = exchange.sent_bytes
                 await client.send(b"1000\r\n" + b"x" * 4096 + b"\r\n")
-                await until(lambda: exchange.sent_bytes > before)
+                await until(lambda before=before: exchange.sent_bytes > before)
             await client.send(b"0\r\n\r\n")
             await until(lambda: exchange.is_request_complete)
             released.set()

@@ -121,33 +121,42 @@ async def test_http_1_0_gets_a_length_and_keeps_the_connection_if_it_asks() -> N
 
 @on_uvloop
 async def test_http_1_0_without_keep_alive_is_closed_after_the_response() -> None:
-    async with serving(answering(ok(b"hello"))) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\n\r\n")
-            answer = await client.rest()
-            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-            assert answer.endswith(b"content-length: 5\r\nconnection: close\r\n\r\nhello")
+    async with (
+        serving(answering(ok(b"hello"))) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\n\r\n")
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"content-length: 5\r\nconnection: close\r\n\r\nhello")
 
 
 @on_uvloop
 async def test_http_1_0_gets_a_chunked_body_without_its_chunks_until_close() -> None:
     chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-    async with serving(answering(chunked)) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\nConnection: keep-alive\r\n\r\n")
-            head, _, body = (await client.rest()).partition(b"\r\n\r\n")
-            assert body == b"abcde"
-            assert b"transfer-encoding" not in head
-            assert head.endswith(b"connection: close")
+    async with (
+        serving(answering(chunked)) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\nConnection: keep-alive\r\n\r\n")
+        head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+        assert body == b"abcde"
+        assert b"transfer-encoding" not in head
+        assert head.endswith(b"connection: close")
 
 
 @on_uvloop
 async def test_http_1_0_gets_no_interim_response() -> None:
     reply = b"HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n" + ok()
-    async with serving(answering(reply)) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\n\r\n")
-            assert (await client.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
+    async with (
+        serving(answering(reply)) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\n\r\n")
+        assert (await client.rest()).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @on_uvloop

@@ -53,10 +53,13 @@ async def test_a_websocket_becomes_a_tunnel_with_data_both_ways() -> None:
 
 @on_uvloop
 async def test_data_sent_with_the_upgrade_request_reaches_the_other_side_after_the_switch() -> None:
-    async with serving(echo) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            await client.send(ASK + b"early")
-            assert await client.exactly(len(SWITCHED) + 5) == SWITCHED + b"early"
+    async with (
+        serving(echo) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        await client.send(ASK + b"early")
+        assert await client.exactly(len(SWITCHED) + 5) == SWITCHED + b"early"
 
 
 @on_uvloop
@@ -72,14 +75,17 @@ async def test_much_data_sent_before_the_switch_is_held_back_and_then_flows() ->
             await connection.send(data)
 
     size = 3_000_000
-    async with serving(script) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            sending = asyncio.create_task(client.send(ASK + b"e" * size))
-            await until(lambda: sidecar.stack.connections and not sidecar.downstream._is_reading)
-            assert sidecar.downstream.parser.buffered_bytes < downstream.PIPELINE_BYTES + 300_000
-            go.set()
-            assert await client.exactly(len(SWITCHED) + size) == SWITCHED + b"e" * size
-            await sending
+    async with (
+        serving(script) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        sending = asyncio.create_task(client.send(ASK + b"e" * size))
+        await until(lambda: sidecar.stack.connections and not sidecar.downstream._is_reading)
+        assert sidecar.downstream.parser.buffered_bytes < downstream.PIPELINE_BYTES + 300_000
+        go.set()
+        assert await client.exactly(len(SWITCHED) + size) == SWITCHED + b"e" * size
+        await sending
 
 
 @on_uvloop
@@ -89,10 +95,13 @@ async def test_data_that_comes_with_the_101_is_passed_on() -> None:
         await connection.send(SWITCH + b"hello")
         await connection.until_gone()
 
-    async with serving(script) as origin, running(service("echo", [origin])) as sidecar:
-        async with connected(sidecar.address) as client:
-            await client.send(ASK)
-            assert await client.exactly(len(SWITCHED) + 5) == SWITCHED + b"hello"
+    async with (
+        serving(script) as origin,
+        running(service("echo", [origin])) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        await client.send(ASK)
+        assert await client.exactly(len(SWITCHED) + 5) == SWITCHED + b"hello"
 
 
 @on_uvloop

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshproxy.policy.balance import RENEW, Balancer
+from meshproxy.policy.balance import FLOOR, RENEW, Balancer
 from meshproxy.policy.endpoint import EndpointState
 from meshproxy.wire import resources as wire
 
@@ -137,7 +137,8 @@ def test_the_growing_scale_yields_the_textbooks_average(steps: list[tuple[float,
         now += pause
         subject.observe(state, now, latency_s, failed=False)
         reference.observe(now, latency_s)
-        assert subject.latency_s(state, now) == pytest.approx(reference.read(now), rel=1e-6)
+        # What a renewal of the scale has not let sink below its floor may still stand in the average.
+        assert subject.latency_s(state, now) == pytest.approx(reference.read(now), rel=1e-6, abs=0.03 * FLOOR)
 
 
 def test_renewing_the_scale_keeps_the_order_of_the_endpoints() -> None:
