@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from types import TracebackType
 from typing import Self
 
@@ -112,5 +113,7 @@ class Stage:
         console.print(self._frame(show))
         # The same names within it each time, so that two pictures differ only in what they show.
         svg = console.export_svg(title="make demo", unique_id="demo")
+        # A picture asks nothing of anybody: the viewer's own monospaced font will do.
+        svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
         # Some viewers drop the spaces at the beginning of a text.
         self._options.picture.write_text(svg.replace("<svg ", '<svg xml:space="preserve" ', 1))

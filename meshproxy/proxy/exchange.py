@@ -252,6 +252,12 @@ class Exchange:
         """A connection that was waited for."""
         self._send(upstream)
 
+    def on_body_sent(self) -> None:
+        """What had come of the body was written with the head; past the bound it is not kept any longer."""
+        self.sent_bytes += self.replay_bytes
+        if self.replay_bytes > REPLAY_BYTES:
+            self.replay = None
+
     def on_interim(self, head: ResponseHead) -> None:
         if self.state == SENT:
             self.port.interim(head)

@@ -90,7 +90,7 @@ class Upstream(asyncio.Protocol):
         ending = _CHUNKED if self._is_chunked else _UPGRADE if head.upgrade else b"\r\n"
         out = [exchange.request_line, head.block, exchange.added, ending]
         if body:
-            exchange.sent_bytes += exchange.replay_bytes
+            exchange.on_body_sent()
             for piece in body:
                 out.extend(encode_chunk(piece) if self._is_chunked else (piece,))
         if self._is_chunked and exchange.is_request_complete:
