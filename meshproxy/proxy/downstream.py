@@ -30,7 +30,7 @@ IDLE_S = 3600.0
 LINGER_S = 1.0
 """How long a connection that ends with something unread is still read from, so that our last answer is not lost to a
 reset (RFC 9112 section 9.6)."""
-QUIET_S = 0.5
+RECENT_S = 0.5
 """While draining: whoever has been heard of within this time, by a connection or a request, may be about to send."""
 PIPELINE_BYTES = 65_536
 """What a client may send ahead of its responses before it is not read any more."""
@@ -328,7 +328,7 @@ class Downstream(asyncio.Protocol):
     def end_if_idle(self) -> None:
         """Close if nothing is under way nor about to be; else the response's end closes."""
         self._wants_end = True
-        if self.exchange is None and not self.parser.buffered_bytes and monotonic() - self.now >= QUIET_S:
+        if self.exchange is None and not self.parser.buffered_bytes and monotonic() - self.now >= RECENT_S:
             self._must_close = True
             self._close()
 

@@ -29,13 +29,14 @@ class Side(NamedTuple):
 
 
 async def drain(sides: Sequence[Side], drain_s: float) -> int:
-    """End the sides in turn, within `drain_s`; returns how many exchanges had to be cut short.
+    """End the sides in turn, inbound first, within `drain_s`; returns how many exchanges had to be cut short.
 
     All responses say from now on that they are the last of their connection, but accepting goes on until no new
     connection came for QUIET_S, or half of the time has passed: whoever learns late that this workload ends is still
-    served. Inbound comes first: what it still works on may have to call others.
+    served. Inbound comes first, in whatever order the sides are given: what it still works on may have to call others.
     """
     began = monotonic()
+    sides = sorted(sides, key=lambda side: side.stack.direction != "inbound")
     for side in sides:
         side.stack.is_draining = True
         # Idle ones stay open for now: to close one as its client uses it would lose that request.

@@ -413,11 +413,13 @@ class Exchange:
         """Give up the attempt under way, if there is one; only a timeout of its own can be repeated."""
         endpoint = self.endpoint
         if endpoint is not None:
+            is_connecting = self.attempt is None
             self._drop_attempt()
-            if not self._is_client_still():
+            if is_connecting or not self._is_client_still():
                 self._observe_failure(endpoint)
-            is_repeatable = fault is ATTEMPT_TIMEOUT and self.state < RESPONDING
-            if is_repeatable and self._repeat(Ending.ATTEMPT_TIMEOUT, endpoint):
+            # Without a connection nothing of the request was written.
+            ending = Ending.CONNECT_TIMEOUT if is_connecting else Ending.ATTEMPT_TIMEOUT
+            if fault is ATTEMPT_TIMEOUT and self.state < RESPONDING and self._repeat(ending, endpoint):
                 return
         self._fail(fault)
 

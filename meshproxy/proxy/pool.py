@@ -184,6 +184,7 @@ class Dial:
             await stack.connector.connect(upstream, pool.backend.name, pool.endpoint.spec)
         except asyncio.CancelledError:
             # Not passed on: only the timer and the process's end cancel a dial, and both want the failure told.
+            upstream.discard()
             pool.on_failed(self, CONNECT_TIMEOUT, "")
         except Exception as error:  # noqa: BLE001 - whatever it is, it fails the exchange that waits
             fault, detail = stack.connector.explain(error, pool.endpoint.spec)

@@ -150,8 +150,14 @@ class Upstream(asyncio.Protocol):
             self._leave_pool()
             self.transport.abort()
 
+    def discard(self) -> None:
+        """Close a connection that may have been made in the very turn in which nobody waited for it any more."""
+        if self.slot is not None:
+            self.abandon()
+
     def close(self) -> None:
         """Close an idle connection, or one whose messages are complete."""
+        self.exchange = None  # over TLS the other side's end is still told after ours
         if not self.is_closed:
             self._leave_pool()
             self.transport.close()

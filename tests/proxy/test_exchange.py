@@ -215,6 +215,17 @@ def test_an_attempt_of_a_post_that_takes_too_long_is_not_repeated() -> None:
     assert mesh.said[-2:] == ["answer 504 attempt_timeout", "finished"]
 
 
+def test_an_attempt_of_a_post_that_gets_no_connection_in_its_time_is_repeated() -> None:
+    mesh = Mesh("ab", backend_request_s=0.5)
+    mesh.begin("POST")
+    mesh.pass_time(0.5)
+    assert mesh.said == ["dial a", "leave a", "a failed 0.5", "dial b"]
+    mesh.connected("b")
+    mesh.response()
+    assert mesh.said == ["send b", "b took 0", "release b", "answer 200", "finished"]
+    assert dict(mesh.slot.retries) == {"connect_timeout": 1}
+
+
 def test_a_response_that_takes_too_long_is_cut() -> None:
     mesh = Mesh(retry=RETRY, request_s=1.0)
     mesh.begin()
