@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import uvloop
@@ -48,6 +48,8 @@ from meshproxy.wire.snapshot import Entry, SnapshotError, load, load_steps
 log = logging.getLogger(__name__)
 
 BACKLOG = 4_096
+ADMIN_GRACE_S = 1.0
+"""How long the end waits for answers of the admin server that are under way."""
 
 
 def check(settings: Settings) -> int:
@@ -88,6 +90,7 @@ class App:
         self._entries: dict[str, Entry] = {}
         self._file = SnapshotFile(settings.snapshot)
         self._version = ""
+        self._is_started = False
         self._is_loading = False
         self._is_stranger = False
         self._admin_addresses: list[Address] = []
@@ -109,6 +112,7 @@ class App:
             await self._load()
             servers = await self._open_admin()
             sides = self._open(stacks, identities)
+            self._is_started = True
         except (SnapshotError, IdentityError) as error:
             log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence for the operator, no traceback
             return 1
@@ -127,8 +131,7 @@ class App:
         cut = await drain(sides, settings.drain_s)
         if cut:
             log.warning("the drain's time is over: %d exchanges are cut short", cut)
-        for server in servers:
-            server.close()
+        await _close_admin(servers)
         await self._tasks.close()
         if self._sink is not None:
             self._sink.close()
@@ -140,7 +143,9 @@ class App:
     # The admin server's view.
 
     def unready(self) -> str:
-        return "draining" if self._draining.is_set() else ""
+        if self._draining.is_set():
+            return "draining"
+        return "" if self._is_started else "starting"
 
     def resources(self) -> Iterable[Entry]:
         return self._entries.values()
@@ -339,6 +344,17 @@ class App:
             (backend.name, state.condition) for backend in self._backends() for state in backend.balancer.states
         )
         return [(key, float(count)) for key, count in counts.items()]
+
+
+async def _close_admin(servers: Sequence[AdminServer]) -> None:
+    """Let the answers under way end; a client that does not take its answer does not keep the process."""
+    for server in servers:
+        server.close()
+    end = time.monotonic() + ADMIN_GRACE_S
+    while any(server.open_connections for server in servers) and time.monotonic() < end:  # noqa: ASYNC110 - at the end only
+        await asyncio.sleep(0.01)
+    for server in servers:
+        server.abort()
 
 
 def _listen(address: Address) -> socket.socket:

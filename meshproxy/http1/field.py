@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import product
-from typing import Final
+from typing import Final, TypeVar
 
 from meshproxy.http1.error import HEAD_FIELDS, ProtocolError
 from meshproxy.policy.message import Field
@@ -50,15 +50,39 @@ REQUEST_KINDS: Final = _SHARED_KINDS | {
 }
 RESPONSE_KINDS: Final = _SHARED_KINDS
 
-MEMO_BLOCKS: Final = 256
 MEMO_BLOCK_BYTES: Final = 2_048
 MEMO_BLOCK_FIELDS: Final = 32
-"""Whole heads' fields that were seen before are remembered as well. Hostile ones, of many short fields, take 3 MB."""
+MEMO_COST: Final = 2_097_152
+"""What all remembered blocks may cost, counted as their bytes and 64 for each field: about 2 000 ordinary heads, so
+that calls to a thousand Services are remembered. Hostile ones, whose fields are not shared, take 5 MB."""
 
 _MEMO_NAMES = 512
 _MEMO_NAME_BYTES = 64
 _MEMO_LINES = 2_048
 _MEMO_LINE_BYTES = 256
+
+
+Known = TypeVar("Known")
+
+
+class BlockMemo(dict[bytes, Known]):
+    """What is known of the fields of whole heads, by their bytes; when it costs too much it starts anew."""
+
+    __slots__ = ("_cost",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cost = 0
+
+    def remember(self, block: bytes, fields: list[Field], known: Known) -> None:
+        """Remember a block, if it is not too large."""
+        if len(block) > MEMO_BLOCK_BYTES or len(fields) > MEMO_BLOCK_FIELDS:
+            return
+        self._cost += len(block) + 64 * len(fields)
+        if self._cost > MEMO_COST:
+            self.clear()
+            self._cost = 0
+        self[block] = known
 
 
 class FieldMemo:
@@ -127,11 +151,6 @@ class FieldMemo:
                 self._names.clear()
             self._names[name] = known
         return known
-
-
-def may_remember(block: bytes, fields: list[Field]) -> bool:
-    """Whether a block is small enough for a memo of blocks."""
-    return len(block) <= MEMO_BLOCK_BYTES and len(fields) <= MEMO_BLOCK_FIELDS
 
 
 def _blame_name(line: bytes, colon: bytes) -> str:

@@ -13,12 +13,11 @@ from meshproxy.http1.field import (
     FORWARDED_PROTO,
     HOST,
     LENGTH,
-    MEMO_BLOCKS,
     RARE,
     REQUEST_ID,
     REQUEST_KINDS,
+    BlockMemo,
     FieldMemo,
-    may_remember,
 )
 from meshproxy.policy.message import CHUNKED, NO_BODY, Field, RequestHead, RequestLine, field, serialize
 
@@ -66,7 +65,7 @@ class RequestGrammar:
         self.fields = FieldMemo(kinds)
         self.lines: dict[bytes, RequestLine] = {}
         # Fields of whole heads that ask nothing of the connection: (fields, authority, length, ids, protos).
-        self.blocks: dict[bytes, tuple[list[Field], bytes, int, int, int]] = {}
+        self.blocks: BlockMemo[tuple[list[Field], bytes, int, int, int]] = BlockMemo()
 
     def parse_line(self, line: bytes) -> RequestLine:
         """Parse a request line that is not in the memo; raises ProtocolError."""
@@ -142,10 +141,6 @@ class RequestParser:
     def is_idle(self) -> bool:
         """Whether the connection is between requests, with nothing of the next one received."""
         return self._state == HEAD and not self.buffer
-
-    @property
-    def is_in_head(self) -> bool:
-        return self._state == HEAD
 
     @property
     def is_in_body(self) -> bool:
@@ -308,11 +303,8 @@ class RequestParser:
                 upgrade = rare.upgrade
         ids = seen // REQUEST_ID & COUNT
         protos = seen // FORWARDED_PROTO & COUNT
-        if is_familiar and line.is_ordinary and not seen & _UNUSUAL and may_remember(block, fields):
-            blocks = self._grammar.blocks
-            if len(blocks) >= MEMO_BLOCKS:
-                blocks.clear()
-            blocks[block] = (fields, authority, length, ids, protos)
+        if is_familiar and line.is_ordinary and not seen & _UNUSUAL:
+            self._grammar.blocks.remember(block, fields, (fields, authority, length, ids, protos))
         return RequestHead(
             line, fields, block, authority, length, keep_alive, expect_continue, upgrade, ids, protos
         )  # fmt: skip

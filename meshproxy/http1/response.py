@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from meshproxy.http1.chunked import BARE_LF, ChunkedDecoder
 from meshproxy.http1.error import HEAD_BYTES, ProtocolError
-from meshproxy.http1.field import COUNT, DROP, LENGTH, MEMO_BLOCKS, RARE, RESPONSE_KINDS, FieldMemo, may_remember
+from meshproxy.http1.field import COUNT, DROP, LENGTH, RARE, RESPONSE_KINDS, BlockMemo, FieldMemo
 from meshproxy.http1.request import connection_options
 from meshproxy.policy.message import CHUNKED, NO_BODY, UNTIL_CLOSE, Field, ResponseHead, StatusLine, serialize
 
@@ -58,7 +58,7 @@ class ResponseGrammar:
         self.fields = FieldMemo(RESPONSE_KINDS)
         self.lines: dict[bytes, StatusLine] = {}
         # Fields of whole heads: (fields, block to send on, length, has_length).
-        self.blocks: dict[bytes, tuple[list[Field], bytes, int, int]] = {}
+        self.blocks: BlockMemo[tuple[list[Field], bytes, int, int]] = BlockMemo()
 
     def parse_line(self, line: bytes) -> StatusLine:
         """Parse a status line that is not in the memo; raises ProtocolError."""
@@ -282,11 +282,8 @@ class ResponseParser:
             else:
                 fields = [f for f in fields if f[4] != DROP]
             block = serialize(fields)
-        if is_familiar and line.minor == 1 and not seen & (COUNT * RARE) and may_remember(received, fields):
-            blocks = self._grammar.blocks
-            if len(blocks) >= MEMO_BLOCKS:
-                blocks.clear()
-            blocks[received] = (fields, block, length, lengths)
+        if is_familiar and line.minor == 1 and not seen & (COUNT * RARE):
+            self._grammar.blocks.remember(received, fields, (fields, block, length, lengths))
         self.keep_alive = keep_alive
         return ResponseHead(line, fields, block, length, lengths, keep_alive, upgrade)
 

@@ -268,8 +268,8 @@ def test_states_tell_idle_head_and_body_apart() -> None:
     parser, _ = feed(b"", is_prompt=True)
     assert parser.is_idle
     parser.feed(b"POST / HT")
-    assert (parser.is_idle, parser.is_in_head, parser.is_in_body) == (False, True, False)
+    assert (parser.is_idle, parser.is_in_body) == (False, False)
     parser.feed(b"TP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
-    assert (parser.is_idle, parser.is_in_head, parser.is_in_body) == (False, False, True)
+    assert (parser.is_idle, parser.is_in_body) == (False, True)
     parser.feed(b"b")
-    assert (parser.is_idle, parser.is_in_head, parser.is_in_body) == (True, True, False)
+    assert (parser.is_idle, parser.is_in_body) == (True, False)
