@@ -33,7 +33,10 @@ def _nothing(_now: float) -> None:
 
 
 class Timer:
-    """One deadline that can be armed again and again. `deadline` is monotonic seconds, `inf` when it is not armed."""
+    """One deadline that can be armed again and again. `deadline` is monotonic seconds, `inf` when it is not armed.
+
+    Write `inf` to disarm it, or a later deadline to put it off: the wheel sees that when it comes by.
+    """
 
     __slots__ = ("callback", "deadline", "floor", "slot")
 
@@ -46,14 +49,6 @@ class Timer:
 
     def __repr__(self) -> str:
         return f"<Timer {'idle' if self.deadline == inf else self.deadline}>"
-
-    @property
-    def is_armed(self) -> bool:
-        return self.deadline != inf
-
-    def cancel(self) -> None:
-        """Disarm; the timer may be armed again."""
-        self.deadline = inf
 
     def close(self) -> None:
         """Disarm for good and let go of the callback, and so of its owner, at once."""

@@ -17,7 +17,9 @@ class Events:
     def __init__(self, registry: Registry) -> None:
         counter, gauge = registry.counter, registry.gauge
         self.detections = counter(
-            "meshproxy_detections_total", "Connections by what their first bytes said.", ("direction", "outcome")
+            "meshproxy_detections_total",
+            "Connections whose first bytes were no help: none came in time, or TLS without an identity to answer it.",
+            ("direction", "outcome"),
         )
         self.tls_failures = counter(
             "meshproxy_tls_handshake_failures_total", "TLS handshakes that failed.", ("direction", "reason")

@@ -16,15 +16,11 @@ _PORT = re.compile(rb"[1-9][0-9]{0,4}")
 
 
 class ServiceName(NamedTuple):
-    """A Service by name, whether it exists or not. `port` is None when the authority names none.
-
-    `ambiguous`: two labels, which are as well a name outside (`example.com`) if there is no such Service.
-    """
+    """A Service by name, whether it exists or not. `port` is None when the authority names none."""
 
     namespace: str
     name: str
     port: int | None
-    ambiguous: bool
 
 
 class Outside(NamedTuple):
@@ -68,7 +64,7 @@ def resolve(authority: bytes, namespace: str, cluster_domain: str = "cluster.loc
         return Outside(name, port)
     if not (_SERVICE.fullmatch(labels[0]) and _SERVICE.fullmatch(owner)):
         return Outside(name, port)
-    return ServiceName(owner, labels[0], port, len(labels) == 2)
+    return ServiceName(owner, labels[0], port)
 
 
 def _literal(host: bytes, port: int | None) -> Outside | None:

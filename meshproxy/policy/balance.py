@@ -52,11 +52,6 @@ class Balancer:
         """Every endpoint known, usable or not."""
         return self._states.values()
 
-    @property
-    def candidates(self) -> Collection[EndpointState]:
-        """The endpoints among which requests are shared, ejected ones included."""
-        return tuple(self._candidates)
-
     def latency_s(self, state: EndpointState, now: float) -> float:
         """The endpoint's average latency as the balancer sees it now."""
         return state.load * max(state.spec.weight, 1) * exp((self._epoch - now) / self._decay_s)

@@ -33,7 +33,7 @@ class Ending(Enum):
     CONNECT = "connect"
     """No connection came to be: refused, unreachable, TLS handshake, wrong identity."""
     CONNECT_TIMEOUT = "connect_timeout"
-    """No connection came to be in time."""
+    """No connection came to be in time: its own, or that of `timeouts.backendRequest`."""
     UNWRITTEN = "unwritten"
     """The connection ended, and no byte of the request had been written to it."""
     UNREAD = "unread"
@@ -46,7 +46,7 @@ class Ending(Enum):
     STATUS = "status"
     """The response's status, which was not passed on yet."""
     ATTEMPT_TIMEOUT = "attempt_timeout"
-    """No response's head within `timeouts.backendRequest`."""
+    """`timeouts.backendRequest` ran out on a connection, before the response's head."""
 
 
 UNPROCESSED = frozenset((Ending.CONNECT, Ending.CONNECT_TIMEOUT, Ending.UNWRITTEN, Ending.UNREAD))

@@ -6,9 +6,9 @@ import re
 
 from meshproxy.policy.path import normalize
 from meshproxy.wire import resources as wire
+from meshproxy.wire.rules import REDIRECT_CODES
 
 PORTS = {b"http": b"80", b"https": b"443"}
-STATUSES = (301, 302, 303, 307, 308)
 
 _PATH = re.compile(r"[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9\-.]*[A-Za-z0-9])?")
@@ -64,8 +64,8 @@ class Redirect:
     def __init__(self, redirect: wire.RequestRedirect) -> None:
         if redirect.scheme not in ("", "http", "https"):
             raise ValueError(f"scheme {redirect.scheme!r} is neither http nor https")
-        if redirect.status_code not in STATUSES:
-            raise ValueError(f"status code {redirect.status_code} is none of {', '.join(map(str, STATUSES))}")
+        if redirect.status_code not in REDIRECT_CODES:
+            raise ValueError(f"status code {redirect.status_code} is none of {', '.join(map(str, REDIRECT_CODES))}")
         if not 0 <= redirect.port <= 65535:
             raise ValueError(f"port {redirect.port} is not from 1 to 65535")
         self._scheme = redirect.scheme.encode()

@@ -50,14 +50,13 @@ class Filters:
 class RuleBackend(Filters):
     """One weighted backend of a rule. `fault` as in wire.RouteBackend; `target` is the proxy's."""
 
-    __slots__ = ("fault", "name", "plain", "target", "weight")
+    __slots__ = ("fault", "name", "target", "weight")
 
     def __init__(self, backend: wire.RouteBackend) -> None:
         super().__init__(backend.filters)
         self.name = backend.backend
         self.weight = backend.weight
         self.fault: str = backend.fault
-        self.plain = self.is_plain
         self.target: Any = None
 
     def __repr__(self) -> str:
@@ -65,13 +64,10 @@ class RuleBackend(Filters):
 
 
 class Rule(Filters):
-    """One rule. `single` is the only backend of weight above 0, if there is exactly one; `slot` is the proxy's.
-
-    `plain`: neither the rule nor one of its backends has a filter.
-    """
+    """One rule. `single` is the only backend of weight above 0, if there is exactly one; `slot` is the proxy's."""
 
     __slots__ = (
-        "_ends", "_usable", "backend_request_s", "backends", "name", "plain", "request_s", "retry", "single", "slot",
+        "_ends", "_usable", "backend_request_s", "backends", "name", "request_s", "retry", "single", "slot",
     )  # fmt: skip
 
     def __init__(self, rule: wire.Rule) -> None:
@@ -88,7 +84,6 @@ class Rule(Filters):
         self.request_s = rule.timeouts.request_s
         self.backend_request_s = rule.timeouts.backend_request_s
         self.retry = RetryPolicy(rule.retry) if rule.retry is not None else None
-        self.plain = self.is_plain and all(backend.plain for backend in self.backends)
         self.slot: Any = None
 
     def __repr__(self) -> str:

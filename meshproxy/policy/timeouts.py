@@ -1,13 +1,6 @@
-"""Deadlines of an exchange and its attempts, in monotonic seconds; `inf` where there is none."""
+"""The deadline of an attempt, in monotonic seconds; `inf` where there is none."""
 
 from __future__ import annotations
-
-from math import inf
-
-
-def request_deadline(now: float, request_s: float) -> float:
-    """For the whole exchange, all attempts and waits between them included. `request_s` 0 sets none."""
-    return now + request_s if request_s > 0.0 else inf
 
 
 def attempt_deadline(now: float, backend_request_s: float, deadline: float) -> float:

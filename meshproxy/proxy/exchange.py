@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 REPLAY_BYTES = 65_536
 """How much of a request's body is kept for another attempt; past it the request is not repeatable."""
 STREAM_IDLE_S = 300.0
-"""How long an exchange may stand still."""
+"""How long an exchange may stand still, and a client take nothing of an answer that is already written."""
 
 _RACES = frozenset((Ending.UNREAD, Ending.REUSED))
 """Endings that say nothing against the endpoint: both sides closed or used a kept-alive connection at one time."""

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Sized
 
+from meshproxy.config import format_address
 from meshproxy.faults import OUT_OF_DESCRIPTORS
 from meshproxy.proxy.classify import REFUSALS, STARVED, refusal
 from meshproxy.proxy.detect import Detector, is_tls, peek
@@ -280,7 +281,6 @@ def _open_reserve() -> int:
 
 def _peer(sock: socket.socket) -> str:
     try:
-        host, port = sock.getpeername()[:2]
+        return format_address(sock.getpeername()[:2])
     except OSError:
         return "a client that has gone"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -88,8 +88,9 @@ class Pool:
 
     def leave(self, exchange: Exchange) -> None:
         """The exchange no longer waits; the connection under way for it will be idle."""
-        self._waiting.remove(exchange)
-        self.backend.pending -= 1
+        if exchange in self._waiting:
+            self._waiting.remove(exchange)
+            self.backend.pending -= 1
 
     def give_back(self, upstream: Upstream, now: float) -> None:
         """Take a connection that is new, or whose exchange is complete. Whoever waits longest gets it."""

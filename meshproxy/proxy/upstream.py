@@ -154,6 +154,8 @@ class Upstream(asyncio.Protocol):
         """Close a connection that may have been made in the very turn in which nobody waited for it any more."""
         if self.slot is not None:
             self.abandon()
+            if not self.is_tls:
+                self.connection_lost(None)  # uvloop closes a plain one without it
 
     def close(self) -> None:
         """Close an idle connection, or one whose messages are complete."""

@@ -9,9 +9,6 @@ from pathlib import Path
 from meshproxy.tls import identity
 from meshproxy.tls.identity import Files, Identity, IdentityError
 
-POLL_S = 1.0
-"""How often `poll` is meant to be called. It reads three small files (0.1 ms), so nothing depends on a file watch."""
-
 
 class Reload(Enum):
     """What a poll found."""
@@ -24,13 +21,12 @@ class Reload(Enum):
 class IdentityStore:
     """Holds `current`, the identity that new connections use; existing connections keep the one they began with.
 
-    `not_after_s` of `current`, `loaded` and `refused` are what metrics show; `refusal` is the sentence of the last
-    REFUSED, empty while the files are those in use.
+    `refusal` is the sentence of the last REFUSED, empty while the files are those in use.
     """
 
     __slots__ = (
         "_digest", "_directory", "_is_told", "_namespace", "_seen", "_service_account",
-        "current", "loaded", "refusal", "refused",
+        "current", "refusal",
     )  # fmt: skip
 
     def __init__(self, directory: Path, namespace: str, service_account: str, at_s: float) -> None:
@@ -43,8 +39,6 @@ class IdentityStore:
         self._digest = _digest(files)
         self._seen: tuple[bytes, str] | None = None  # the failing content and its reason, as the poll before saw them
         self._is_told = False
-        self.loaded = 1
-        self.refused = 0
         self.refusal = ""
 
     def poll(self, at_s: float) -> Reload:
@@ -64,7 +58,6 @@ class IdentityStore:
         except IdentityError as exc:
             return self._refuse(digest, str(exc))
         self.current, self._digest, self._seen, self.refusal = fresh, digest, None, ""
-        self.loaded += 1
         return Reload.CHANGED
 
     def _build(self, files: Files, at_s: float) -> Identity:
@@ -87,7 +80,6 @@ class IdentityStore:
             return Reload.SAME
         self._is_told = True
         self.refusal = reason
-        self.refused += 1
         return Reload.REFUSED
 
 

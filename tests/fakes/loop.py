@@ -17,6 +17,11 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def passed(seconds: float) -> None:
+    """For what must not happen meanwhile, or is meant to come late; never to wait for something else."""
+    await asyncio.sleep(seconds)
+
+
 def on_uvloop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:

@@ -166,7 +166,9 @@ def test_remembered_blocks_cost_no_more_than_their_bound() -> None:
     grammar = RequestGrammar()
     most = 0
     for n in range(4_000):
-        again = head(b"GET / HTTP/1.1", b"Host: a", *[b"X-%d: %s" % (i, b"a" * 40) for i in range(n % 30)], b"X: %d" % n)
+        again = head(
+            b"GET / HTTP/1.1", b"Host: a", *[b"X-%d: %s" % (i, b"a" * 40) for i in range(n % 30)], b"X: %d" % n
+        )
         read_requests([again], grammar=grammar)
         read_requests([again], grammar=grammar)
         if n % 100 == 0:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.fakes.client import call, connected, request
-from tests.fakes.loop import on_uvloop, until
+from tests.fakes.loop import on_uvloop, passed, until
 from tests.fakes.origin import Connection, Script, closing, ok, serving, status
 from tests.fakes.sidecar import Sidecar, running
 from tests.fakes.snapshots import service
@@ -152,19 +152,19 @@ CUT = {
 @pytest.mark.parametrize("kind", CUT)
 @pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_body_cut_short_is_cut_short_for_the_client_too(kind: str, end: str) -> None:
-    passed = asyncio.Event()
+    go = asyncio.Event()
 
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(CUT[kind])
-        await passed.wait()
+        await go.wait()
         getattr(connection, end)()
 
     async with serving(script) as origin, running(service("echo", [origin])) as sidecar:
         async with connected(sidecar.address) as client:
             await client.send(request())
             await client.exactly(len(b"HTTP/1.1 200 OK"))
-            passed.set()
+            go.set()
             client._rest = b"HTTP/1.1 200 OK" + client._rest
             reply = await client.response()
             assert (reply.status, reply.is_complete, reply.body) == (200, False, b"abc")
@@ -176,12 +176,12 @@ async def test_a_body_cut_short_is_cut_short_for_the_client_too(kind: str, end: 
 
 @on_uvloop
 async def test_a_chunk_that_breaks_the_rules_cuts_the_body_short() -> None:
-    passed = asyncio.Event()
+    go = asyncio.Event()
 
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(CUT["chunked"])
-        await passed.wait()
+        await go.wait()
         await connection.send(b"zz\r\n")
         await connection.until_gone()
 
@@ -189,7 +189,7 @@ async def test_a_chunk_that_breaks_the_rules_cuts_the_body_short() -> None:
         async with connected(sidecar.address) as client:
             await client.send(request())
             await client.exactly(5)
-            passed.set()
+            go.set()
             client._rest = b"HTTP/" + client._rest
             reply = await client.response()
             assert (reply.body, reply.is_complete) == (b"abc", False)
@@ -199,12 +199,12 @@ async def test_a_chunk_that_breaks_the_rules_cuts_the_body_short() -> None:
 @on_uvloop
 @pytest.mark.parametrize("kind", ["chunked", "until close"])
 async def test_a_body_cut_short_reaches_an_http_1_0_client_as_a_reset(kind: str) -> None:
-    passed = asyncio.Event()
+    go = asyncio.Event()
 
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(CUT.get(kind, b"HTTP/1.1 200 OK\r\n\r\nabc"))
-        await passed.wait()
+        await go.wait()
         connection.reset()
 
     async with (
@@ -214,19 +214,19 @@ async def test_a_body_cut_short_reaches_an_http_1_0_client_as_a_reset(kind: str)
     ):
         await client.send(b"GET / HTTP/1.0\r\nHost: echo\r\n\r\n")
         await client.exactly(len(b"HTTP/1.1 200 OK"))
-        passed.set()
+        go.set()
         with pytest.raises(ConnectionResetError):
             await client.rest()
 
 
 @on_uvloop
 async def test_a_response_until_close_that_is_reset_is_cut_short_for_the_client() -> None:
-    passed = asyncio.Event()
+    go = asyncio.Event()
 
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\nabc")
-        await passed.wait()
+        await go.wait()
         connection.reset()
 
     async with (
@@ -236,7 +236,7 @@ async def test_a_response_until_close_that_is_reset_is_cut_short_for_the_client(
     ):
         await client.send(request())
         await client.exactly(5)
-        passed.set()
+        go.set()
         client._rest = b"HTTP/" + client._rest
         reply = await client.response()
         assert (reply.body, reply.is_complete) == (b"abc", False)
@@ -312,7 +312,7 @@ async def test_an_early_answer_reaches_a_client_that_is_still_sending(then: str,
 async def test_an_early_answer_long_after_the_last_of_the_request_is_not_lost_to_a_reset(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("meshproxy.proxy.downstream.LINGER_S", 0.15)
+    monkeypatch.setattr("meshproxy.proxy.downstream.LINGER_S", 0.3)
     go = asyncio.Event()
 
     async def script(connection: Connection) -> None:
@@ -328,14 +328,16 @@ async def test_an_early_answer_long_after_the_last_of_the_request_is_not_lost_to
     ):
         await client.send(request("POST", "/", "echo", "Content-Length: 1000"))
         await until(lambda: origin.requests)
-        # The client is silent for longer than the connection lingers.
-        then = sidecar.downstream.now
-        await until(lambda: asyncio.get_running_loop().time() - then > 0.3)
+        # The client is silent for longer than the connection lingers, and then sends slowly.
+        await passed(0.4)
         go.set()
         await until(lambda: sidecar.finished)
-        await client.send(b"x" * 500)
+        for _ in range(10):
+            await client.send(b"x" * 50)
+            await passed(0.01)
         reply = await client.response()
         assert (reply.status, reply.body, reply["connection"]) == (413, b"too large", "close")
+        assert await client.rest() == b""  # and no reset
 
 
 @on_uvloop
@@ -384,7 +386,9 @@ async def test_a_request_that_breaks_the_rules_amid_its_body_is_refused_and_its_
             await client.send(b"zz\r\n" + b"x" * 100_000)
             reply = await client.response()
             assert (reply.status, reply.fault, reply["connection"]) == (400, "bad_request", "close")
-            assert await client.rest() == b""
+            for _ in range(3):
+                await client.send(b"x" * 100_000)
+            assert await client.rest() == b""  # and no reset
         await until(lambda: origin.open == 0)
 
 

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from meshproxy.proxy.connect import Connector
 from meshproxy.proxy.upstream import Upstream
 from meshproxy.wire import resources as wire
 from tests.fakes.client import call, connected, request
@@ -335,25 +336,37 @@ async def test_the_budget_bounds_repetitions_and_says_so() -> None:
 
 @on_uvloop
 async def test_whoever_waits_for_a_new_connection_after_a_race_is_not_given_a_used_one() -> None:
-    """One request has lost its reused connection; the connection of another comes back before its own is dialed."""
-    both = asyncio.Event()
+    """One request has lost its reused connection; that of another comes back before its own is established."""
+    finish, dial = asyncio.Event(), asyncio.Event()
 
     async def script(connection: Connection) -> None:
         while one := await connection.request():
-            if one.target == "/race":
-                if connection.number < 2:
-                    return
-                await connection.send(ok(b"%d" % connection.number))
-                continue
-            if one.target == "/both":
-                await both.wait()
+            if one.target == "/race" and connection.number < 2:
+                return
+            if one.target == "/slow":
+                await finish.wait()
             await connection.send(ok(b"%d" % connection.number))
 
     async with serving(script) as origin, running(service("echo", [origin])) as sidecar:
-        calls = [asyncio.create_task(call(sidecar.address, request("GET", "/both"))) for _ in range(2)]
+        both = [asyncio.create_task(call(sidecar.address, request("GET", "/slow"))) for _ in range(2)]
         await until(lambda: len(origin.requests) == 2)
-        both.set()
-        await asyncio.gather(*calls)
-        replies = await asyncio.gather(*[call(sidecar.address, request("GET", "/race")) for _ in range(2)])
-        assert [reply.status for reply in replies] == [200, 200]
-        assert {int(reply.body) for reply in replies} <= {2, 3}
+        finish.set()
+        await asyncio.gather(*both)
+        finish.clear()
+
+        class Gated(Connector):
+            async def connect(self, upstream: Upstream, backend: str, spec: wire.Endpoint) -> None:
+                await dial.wait()
+                await super().connect(upstream, backend, spec)
+
+        sidecar.stack.connector = Gated(sidecar.loop, None, sidecar.events.plain_to_meshed)
+        (pool,) = sidecar.backend().pools
+        slow = asyncio.create_task(call(sidecar.address, request("GET", "/slow")))
+        await until(lambda: len(origin.requests) == 3)
+        race = asyncio.create_task(call(sidecar.address, request("GET", "/race")))
+        await until(lambda: pool.dialing == 1)
+        finish.set()
+        assert (await slow).status == 200
+        dial.set()
+        assert (await race).body == b"2"
+        assert retries(sidecar) == {"reused": 1}

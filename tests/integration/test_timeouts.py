@@ -45,6 +45,22 @@ async def test_the_request_timeout_ends_a_request_that_gets_no_answer() -> None:
 
 
 @on_uvloop
+async def test_a_connection_goes_on_after_a_timeout_and_is_closed_when_it_rests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(downstream, "IDLE_S", 0.1)
+    timeouts = wire.Timeouts(request_s=0.03)
+    async with (
+        serving(hang) as origin,
+        running(service("echo", [origin], timeouts=timeouts)) as sidecar,
+        connected(sidecar.address) as client,
+    ):
+        for _ in range(2):
+            assert (await client.get()).fault == "request_timeout"
+        assert await client.rest() == b""
+
+
+@on_uvloop
 async def test_the_request_timeout_cuts_an_answer_that_does_not_end() -> None:
     timeouts = wire.Timeouts(request_s=0.05)
     async with serving(begin_and_hang) as origin, running(service("echo", [origin], timeouts=timeouts)) as sidecar:
@@ -196,4 +212,20 @@ async def test_a_client_that_never_takes_its_answers_is_cut_off_in_the_end(
         async with connected(sidecar.address, receive_bytes=4096) as client:
             await client.send(request() + request("GET", "/", "echo", last))
             await until(lambda: sidecar.finished and sidecar.stack.connections)
+            await until(lambda: not sidecar.stack.connections)
+
+
+@on_uvloop
+async def test_a_resting_connection_with_something_untaken_is_cut_off_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(downstream, "STREAM_IDLE_S", 0.1)
+    monkeypatch.setattr(downstream, "IDLE_S", 0.05)
+    monkeypatch.setattr(exchange, "STREAM_IDLE_S", 0.05)  # the wheel looks at the timer when this is over
+    async with serving(answering(ok(b"x" * 50_000))) as origin, running(service("echo", [origin])) as sidecar:
+        sidecar._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        async with connected(sidecar.address, receive_bytes=4096) as client:
+            await client.send(request())
+            await until(lambda: sidecar.finished)
+            assert sidecar.downstream.transport.get_write_buffer_size() > 0
             await until(lambda: not sidecar.stack.connections)

@@ -10,23 +10,23 @@ from meshproxy.policy.authority import Outside, ServiceName, resolve
 @pytest.mark.parametrize("name", ["echo", "ECHO", "echo."])
 @pytest.mark.parametrize(("port", "number"), [("", None), (":80", 80), (":65535", 65535)])
 def test_one_label_is_a_service_of_ones_own_namespace(name: str, port: str, number: int | None) -> None:
-    assert resolve(f"{name}{port}".encode(), "demo") == ServiceName("demo", "echo", number, ambiguous=False)
+    assert resolve(f"{name}{port}".encode(), "demo") == ServiceName("demo", "echo", number)
 
 
 def test_two_labels_are_a_service_or_perhaps_a_name_outside() -> None:
-    assert resolve(b"Echo.Other:8080", "demo") == ServiceName("other", "echo", 8080, ambiguous=True)
-    assert resolve(b"example.com.", "demo") == ServiceName("com", "example", None, ambiguous=True)
+    assert resolve(b"Echo.Other:8080", "demo") == ServiceName("other", "echo", 8080)
+    assert resolve(b"example.com.", "demo") == ServiceName("com", "example", None)
 
 
 @pytest.mark.parametrize(
     "name", ["echo.other.svc", "echo.other.svc.cluster.local", "Echo.OTHER.Svc.Cluster.Local.", "echo.other.svc."]
 )
 def test_longer_forms_are_services(name: str) -> None:
-    assert resolve(name.encode(), "demo") == ServiceName("other", "echo", None, ambiguous=False)
+    assert resolve(name.encode(), "demo") == ServiceName("other", "echo", None)
 
 
 def test_the_clusters_domain_is_configurable() -> None:
-    assert resolve(b"a.b.svc.mesh.example", "demo", "Mesh.example.") == ServiceName("b", "a", None, ambiguous=False)
+    assert resolve(b"a.b.svc.mesh.example", "demo", "Mesh.example.") == ServiceName("b", "a", None)
     assert resolve(b"a.b.svc.cluster.local", "demo", "mesh.example") == Outside("a.b.svc.cluster.local", None)
 
 

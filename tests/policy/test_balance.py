@@ -84,7 +84,7 @@ def test_the_two_draws_are_different_endpoints() -> None:
 def test_every_draw_is_within_the_list(count: int, first: float, second: float) -> None:
     values = iter((first, second))
     subject = balancer(*(endpoint(i) for i in range(count)))
-    assert subject.pick(NOW, lambda: next(values)) in subject.candidates
+    assert subject.pick(NOW, lambda: next(values)) in subject.states
 
 
 def test_the_slower_endpoint_is_avoided_and_comes_back_with_time() -> None:

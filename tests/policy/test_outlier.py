@@ -201,7 +201,7 @@ def test_an_ejected_endpoint_is_only_picked_to_be_probed(count: int, steps: list
         else:
             before = {state: (state.retry_at, state.probe_until) for state in states if state.ejected}
             state = subject.pick(now, rng.random)
-            assert state in subject.candidates
+            assert state in subject._candidates
             if state in before:
                 retry_at, probe_until = before[state]
                 assert now >= retry_at

@@ -69,11 +69,10 @@ EDIT = wire.RequestHeaderModifier(set=[("x-a", "1")])
         ({"filters": [wire.RequestRedirect(hostname="x")]}, False),
         ({"filters": [wire.URLRewrite(hostname="x")]}, False),
         ({"filters": [wire.RequestHeaderModifier()]}, True),
-        ({"backends": [wire.RouteBackend(backend="demo/b:80", filters=[EDIT])]}, False),
     ],
 )
-def test_a_rule_without_any_filter_is_plain(kwargs: dict[str, Any], plain: bool) -> None:
-    assert rule(**kwargs).plain == plain
+def test_what_has_no_filter_is_plain(kwargs: dict[str, Any], plain: bool) -> None:
+    assert rule(**kwargs).is_plain == plain
 
 
 def test_each_filter_finds_its_place() -> None:
@@ -93,7 +92,7 @@ def test_each_filter_finds_its_place() -> None:
     (backend,) = subject.backends
     assert backend.request_edit is not None
     assert backend.redirect is not None
-    assert not backend.plain
+    assert not backend.is_plain
 
 
 @pytest.mark.parametrize(
