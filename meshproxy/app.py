@@ -117,7 +117,7 @@ class App:
             log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence for the operator, no traceback
             return 1
         except OSError as error:
-            log.error("cannot start: %s", error)  # noqa: TRY400
+            log.error("cannot start: %s", error.strerror or error)  # noqa: TRY400
             return 1
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.drain)

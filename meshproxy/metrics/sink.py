@@ -103,11 +103,14 @@ class Sink:
 def _own(fd: int) -> int:
     """A descriptor of our own for the same output, not blocking.
 
-    Pipes, files and terminals are opened anew: O_NONBLOCK belongs to the open file, which other processes and standard
-    error may share. A socket cannot be, and is asked not to wait at each write. If opening is forbidden (a pipe made by
-    another user), the shared file becomes non-blocking after all: better than a proxy that stops.
+    Pipes and terminals are opened anew: O_NONBLOCK belongs to the open file, which other processes and standard error
+    may share. A socket cannot be, and is asked not to wait at each write. A regular file never blocks, and must not be:
+    standard error may go there too, and with two positions in it each would overwrite the other. If opening is
+    forbidden (a pipe made by another user), the shared file becomes non-blocking after all: better than a proxy that
+    stops.
     """
-    if stat.S_ISSOCK(os.fstat(fd).st_mode):
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISSOCK(mode) or stat.S_ISREG(mode):
         return os.dup(fd)
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
     try:

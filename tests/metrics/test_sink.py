@@ -107,7 +107,7 @@ async def test_the_descriptor_that_was_given_stays_blocking():
 async def test_a_file_is_appended_to(tmp_path):
     path = tmp_path / "access.log"
     path.write_bytes(b"before\n")
-    with path.open("r+b") as file:
+    with path.open("ab") as file:
         sink = Sink(asyncio.get_running_loop(), file.fileno(), Dropped())
         sink.write(b"after\n")
         await until(lambda: path.read_bytes() == b"before\nafter\n")
@@ -145,3 +145,16 @@ async def test_closing_does_not_wait_for_a_reader():
     sink.write(b"late\n")
     os.close(reader)
     os.close(writer)
+
+
+@on_uvloop
+async def test_what_goes_to_the_same_file_past_the_sink_overwrites_nothing(tmp_path):
+    path = tmp_path / "both.log"
+    with path.open("wb", buffering=0) as file:  # as `> both.log 2>&1` opens it: one position for both
+        sink = Sink(asyncio.get_running_loop(), file.fileno(), Dropped())
+        file.write(b"a warning\n")
+        sink.write(b"a line\n")
+        await until(lambda: not sink.buffered_bytes)
+        file.write(b"another warning\n")
+        sink.close()
+    assert path.read_bytes() == b"a warning\na line\nanother warning\n"
