@@ -8,7 +8,7 @@ heads, data, ends and aborts come in, whoever made them. What only a failing att
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from meshproxy.faults import (
     ATTEMPT_TIMEOUT,
@@ -32,12 +32,12 @@ from meshproxy.policy.timeouts import attempt_deadline
 from meshproxy.proxy.respond import fault_response
 
 if TYPE_CHECKING:
-    from meshproxy.kit.wheel import Timer
     from meshproxy.policy.endpoint import EndpointState
     from meshproxy.policy.retry import Decision
     from meshproxy.policy.route import Match
     from meshproxy.proxy.backend import Backend
     from meshproxy.proxy.destination import Lane
+    from meshproxy.proxy.port import Port
     from meshproxy.proxy.stack import Stack
     from meshproxy.proxy.upstream import Upstream
     from meshproxy.wire.resources import Endpoint
@@ -59,33 +59,6 @@ TUNNEL: Final = 3
 DONE: Final = 4  # all is passed on
 FINISHED: Final = 5  # and counted
 _WORDS: Final = ("waiting", "sent", "responding", "tunnel", "done", "finished")
-
-
-class Port(Protocol):
-    """The downstream side of an exchange: an HTTP/1 connection, or one HTTP/2 stream."""
-
-    timer: Timer
-    peer: str
-    forwarded: bytes
-    is_writable: bool
-
-    def respond(self, head: ResponseHead, data: bytes, is_end: bool) -> None: ...
-    def interim(self, head: ResponseHead) -> None: ...
-    def upgrade(self, head: ResponseHead) -> bytes:
-        """Send the 101 and turn into a tunnel; returns what the client has sent beyond its request."""
-
-    def send_data(self, data: bytes) -> None: ...
-    def send_end(self, data: bytes, trailers: list[Field]) -> None: ...
-    def send_eof(self) -> bool:
-        """End our half of a tunnel; whether the connection can do that and stay open."""
-
-    def abort(self) -> None:
-        """Cut the response short so that the client can tell."""
-
-    def pause_request(self) -> None: ...
-    def resume_request(self) -> None: ...
-    def on_finished(self, now: float) -> None:
-        """The exchange is over; the port may begin the next."""
 
 
 class Exchange:
