@@ -58,6 +58,8 @@ class Services:
             for key, backend in self._former.backends.items():
                 if self.backends.get(key) is not backend:
                     backend.close()
+        # Or each snapshot would keep all that came before it.
+        self._former = None
 
     def _add_backend(self, name: names.Name, entry: Entry) -> None:
         key = str(names.PortKey(name.namespace, name.name, name.port))
