@@ -118,7 +118,13 @@ class Destination:
 
     @property
     def lanes(self) -> list[Lane]:
-        return lanes_of(self._table) if self._table is not None else []
+        """All of them: one for a rule that has no choice, else one for each of its backends."""
+        lanes: list[Lane] = []
+        for rule in self._table.rules if self._table is not None else ():
+            if rule.slot is not None:
+                lanes.append(rule.slot)
+            lanes.extend(entry.target for entry in rule.backends if entry.target is not None)
+        return lanes
 
     def route(self, head: RequestHead, rng: Callable[[], float]) -> tuple[Match, Lane] | None:
         """Find the rule that the request meets, and choose one of its backends by weight."""
@@ -134,13 +140,3 @@ class Destination:
             assert chosen is not None  # a rule without a usable backend has a lane of its own
             lane = chosen.target
         return match, lane
-
-
-def lanes_of(table: RouteTable) -> list[Lane]:
-    """All lanes of a table whose rules have got theirs."""
-    lanes: list[Lane] = []
-    for rule in table.rules:
-        lanes.extend(
-            [rule.slot] if rule.slot is not None else [entry.target for entry in rule.backends if entry.target]
-        )
-    return lanes
