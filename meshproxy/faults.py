@@ -90,6 +90,16 @@ NO_ROUTE = _fault(
     "the Service has routes, and none matches this request",
     "compare path, method and headers with the HTTPRoutes of the Service",
 )  # fmt: skip
+DISCOVERY_TIMEOUT = _fault(
+    "discovery_timeout", 503, "destination_unavailable", _P,
+    "the Service is not known yet, and the control plane did not say in time whether it exists",
+    "look at the sidecar's push stream: meshproxy_stream_connected, and the control plane's log",
+)  # fmt: skip
+DISCOVERY_REFUSED = _fault(
+    "discovery_refused", 503, "destination_unavailable", _P,
+    "too many names that were never called before wait for the control plane's answer",
+    "look for a client that makes up host names; known Services are not affected",
+)  # fmt: skip
 EGRESS_REFUSED = _fault(
     "egress_refused", 403, "http_request_denied", _P,
     "the destination is outside the mesh, and egress is refused",
