@@ -21,11 +21,11 @@ from meshproxy.admin.server import AdminServer
 from meshproxy.admin.view import EndpointRow
 from meshproxy.config import Address, Settings, format_address
 from meshproxy.discovery.file import POLL_S, SnapshotFile
+from meshproxy.kit import log as process_log
 from meshproxy.kit.aio.slices import in_slices
 from meshproxy.kit.aio.tasks import Tasks
 from meshproxy.kit.aio.timer import Driver
 from meshproxy.kit.throttle import Throttle
-from meshproxy.metrics import log as process_log
 from meshproxy.metrics import process
 from meshproxy.metrics.events import Events, register_endpoints, register_timers
 from meshproxy.metrics.lag import LoopLag

@@ -10,7 +10,7 @@ from meshproxy.admin import report
 from meshproxy.admin.guard import is_local, is_own_origin
 from meshproxy.admin.response import JSON, TEXT, Response, sentence
 from meshproxy.admin.view import View
-from meshproxy.metrics import log
+from meshproxy.kit import log
 from meshproxy.metrics.exposition import CONTENT_TYPE, expose
 
 _log = logging.getLogger(__name__)

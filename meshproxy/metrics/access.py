@@ -6,11 +6,11 @@ Everything a stranger chose is bounded, and stripped of characters that act on a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from functools import lru_cache
 
 import msgspec
+
+from meshproxy.kit.stamp import stamp
 
 MAX_PATH_CHARS = 256
 MAX_TEXT_CHARS = 128
@@ -86,17 +86,6 @@ def line_of(
         peer=peer,
         user_agent=clean(user_agent, MAX_TEXT_CHARS),
     )
-
-
-def stamp(wall_s: float) -> str:
-    """RFC 3339 in UTC with milliseconds."""
-    millis = int(wall_s * 1000)
-    return f"{_second(millis // 1000)}.{millis % 1000:03d}Z"
-
-
-@lru_cache(maxsize=4)
-def _second(wall_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(wall_s))
 
 
 def clean(raw: bytes, limit: int) -> str:

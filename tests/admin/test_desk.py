@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from meshproxy.admin.desk import Desk
 from meshproxy.admin.response import Response
 from meshproxy.faults import FAULTS
-from meshproxy.metrics import log
+from meshproxy.kit import log
 from meshproxy.wire import snapshot
 from tests.fakes.view import FakeView, row
 
@@ -25,7 +25,7 @@ def view():
 
 @pytest.fixture(autouse=True)
 def _level_as_before():
-    logger = logging.getLogger(log.ROOT)
+    logger = logging.getLogger(log.ROOTS[0])
     before = logger.level
     yield
     logger.setLevel(before)

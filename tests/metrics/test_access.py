@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshproxy.metrics.access import ENCODERS, MAX_PATH_CHARS, clean, encode_json, encode_text, line_of, stamp
+from meshproxy.kit.stamp import stamp
+from meshproxy.metrics.access import ENCODERS, MAX_PATH_CHARS, clean, encode_json, encode_text, line_of
 
 RAW = {
     "wall_s": 1_700_000_000.125,

@@ -6,12 +6,12 @@ import logging
 
 import pytest
 
-from meshproxy.metrics import log
+from meshproxy.kit import log
 
 
 @pytest.fixture(autouse=True)
 def _as_before():
-    logger = logging.getLogger(log.ROOT)
+    logger = logging.getLogger(log.ROOTS[0])
     before = logger.handlers[:], logger.level, logger.propagate
     yield
     logger.handlers[:], level, logger.propagate = before

@@ -8,11 +8,11 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from meshproxy.metrics.access import stamp
+from meshproxy.kit.stamp import stamp
 
 LEVELS = ("debug", "info", "warning", "error")
-ROOT = "meshproxy"
-"""Every logger of the sidecar is below this one; libraries' loggers are not touched."""
+ROOTS = ("meshproxy", "control")
+"""Every logger of ours is below one of these; libraries' loggers are not touched."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,22 +40,24 @@ class TextFormatter(logging.Formatter):
 
 
 def start(level: str, form: Literal["json", "text"] = "text", stream: TextIO | None = None) -> None:
-    """Send the sidecar's log to a stream (standard error); called again, it replaces what was set up before."""
+    """Send our log to a stream (standard error); called again, it replaces what was set up before."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    logger = logging.getLogger(ROOT)
-    logger.handlers[:] = [handler]
-    logger.propagate = False
+    for root in ROOTS:
+        logger = logging.getLogger(root)
+        logger.handlers[:] = [handler]
+        logger.propagate = False
     set_level(level)
 
 
 def level() -> str:
     """The level in force, one of `LEVELS`."""
-    return logging.getLevelName(logging.getLogger(ROOT).getEffectiveLevel()).lower()
+    return logging.getLevelName(logging.getLogger(ROOTS[0]).getEffectiveLevel()).lower()
 
 
 def set_level(word: str) -> None:
     """Change the level; ValueError with the words that are allowed, and then nothing changes."""
     if word not in LEVELS:
         raise ValueError(f"log level {word[:32]!r} is none of {', '.join(LEVELS)}")
-    logging.getLogger(ROOT).setLevel(word.upper())
+    for root in ROOTS:
+        logging.getLogger(root).setLevel(word.upper())
