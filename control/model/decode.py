@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -11,7 +12,7 @@ from control.model.core import check_endpoint_slice, check_service
 from control.model.httproute import check_http_route
 from control.model.objects import EndpointSlice, Key, Pod, Service
 from control.model.routes import HTTPRoute, ReferenceGrant
-from control.model.schema import JSON, Flaw, Schema, load, shown, validate
+from control.model.schema import JSON, Flaw, Schema, load, shown, validate, without_unknown
 from meshproxy.wire.names import is_label, is_subdomain
 
 Known: TypeAlias = Service | EndpointSlice | Pod | HTTPRoute | ReferenceGrant
@@ -72,6 +73,11 @@ def identify(document: JSON) -> Identity:
     return Identity(text(fields.get("apiVersion")), text(fields.get("kind")), key)
 
 
+def type_of(kind: str) -> type[Known]:
+    """Return the type that objects of a known kind decode to."""
+    return next(found.type for (_, name), found in _KINDS.items() if name == kind)
+
+
 def is_known(identity: Identity) -> bool:
     return (identity.api_version, identity.kind) in _KINDS
 
@@ -106,6 +112,16 @@ def decode(document: JSON) -> Known:
     return value
 
 
+def prune(document: JSON) -> tuple[JSON, list[str]]:
+    """Return an object of a known kind without the fields that the kind does not have, and these fields' paths."""
+    identity = identify(document)
+    dropped: list[str] = []
+    if not is_known(identity):
+        return document, dropped
+    return without_unknown(_whole(identity.kind), document, "", dropped), dropped
+
+
+@cache
 def _whole(kind: str) -> Schema:
     schema = load(kind.lower())
     text = Schema(type="string")

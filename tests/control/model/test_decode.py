@@ -1,6 +1,6 @@
 import pytest
 
-from control.model.decode import Identity, ObjectError, decode, identify, is_known
+from control.model.decode import Identity, ObjectError, decode, identify, is_known, prune
 from control.model.objects import Key, Pod, Service
 from tests.control.build import document, endpoint, endpoint_slice, grant, pod, service
 
@@ -103,3 +103,13 @@ def test_anything_can_be_asked_what_it_is(item):
 
 def test_the_flaws_told_are_bounded():
     assert len(flaws(service("a", **{f"x{i}": 1 for i in range(200)}))) == 50
+
+
+def test_what_a_kind_does_not_have_is_left_out_on_demand():
+    item = service("a", {"port": 80, "colour": "red"}, shape="round")
+    pruned, dropped = prune(item)
+    assert dropped == ["spec.ports[0].colour", "spec.shape"]
+    assert pruned == service("a", {"port": 80})
+    decode(pruned)
+    unknown = {"kind": "Tea", "colour": "red"}
+    assert prune(unknown) == (unknown, [])

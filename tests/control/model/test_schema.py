@@ -4,8 +4,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from control.cli.yaml_events import read_yaml
-from control.model.schema import Flaw, Schema, load, validate
+from control.model.schema import Flaw, Schema, load, validate, without_unknown
+from control.model.yaml_events import read_yaml
 
 CRDS = Path(__file__).parents[4] / "shared" / "kubernetes" / "gateway-api-crds"
 
@@ -84,6 +84,20 @@ def test_defaults_are_filled_in_also_within_defaults_and_nulls_left_out():
     given = schema(type="object", properties={"a": inner, "d": STRING})
     assert validate(given, {"d": None}, "", []) == {"a": {"b": "c"}}
     assert validate(given, {"a": {"b": None}, "d": "e"}, "", []) == {"a": {"b": "c"}, "d": "e"}
+
+
+def test_unknown_fields_are_left_out_and_named_and_all_else_stays():
+    part = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    given = schema(
+        type="object",
+        properties={"list": {"type": "array", "items": part}, "map": {"type": "object", "additionalProperties": part},
+                    "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    )  # fmt: skip
+    value = {"list": [{"a": 1}, {"b": 2}, 3], "map": {"k": {"a": None, "c d": 4}}, "open": {"x": [5]}, "\x1b": 6}
+    dropped: list[str] = []
+    pruned = without_unknown(given, value, "", dropped)
+    assert pruned == {"list": [{"a": 1}, {}, 3], "map": {"k": {"a": None}}, "open": {"x": [5]}}
+    assert dropped == ["list[1].b", "map.k.c d", r"'\x1b'"]
 
 
 def test_a_schema_with_a_keyword_that_is_not_evaluated_is_refused():

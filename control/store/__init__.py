@@ -1,0 +1,1 @@
+"""Where objects live on one machine: SQLite beneath, memory above, one writer."""
