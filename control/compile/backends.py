@@ -28,32 +28,33 @@ class Unresolved(NamedTuple):
     message: str
 
 
-def compile_backend(index: Index, route: HTTPRoute, ref: BackendRef) -> RouteBackend:
+def compile_backend(index: Index, route: HTTPRoute, ref: BackendRef, home: str) -> RouteBackend:
     """Compile one backendRef; one that cannot be used carries the fault that its share of requests is answered with.
 
-    Raise ValueError for a filter that is not supported.
+    `home` as in `resolve`. Raise ValueError for a filter that is not supported.
     """
     key = PortKey(*backend_key(route, ref), ref.port)
     try:
         name = str(parse_port_key(str(key)))
     except ValueError:
         name = ""  # a reference that no Service can have as its name
-    fault = _FAULTS[resolve(index, route, ref).reason]
+    fault = _FAULTS[resolve(index, route, ref, home).reason]
     return RouteBackend(
         backend=name, weight=ref.weight, filters=compile_filters(ref.filters, at_rule=False), fault=fault
     )
 
 
-def resolve(index: Index, route: HTTPRoute, ref: BackendRef) -> Unresolved:
-    """Say why a backendRef cannot be used.
+def resolve(index: Index, route: HTTPRoute, ref: BackendRef, home: str) -> Unresolved:
+    """Say why a backendRef cannot be used at a parent of the namespace `home`.
 
-    Whether a reference is permitted is asked first, so that nothing is told about other namespaces' Services.
+    Whether a reference is permitted is asked first, so that nothing is told about other namespaces' Services. The
+    parent's own namespace needs no permission: there the requests were going anyway.
     """
     if (ref.group, ref.kind) != ("", "Service"):
         kind = f"{ref.group}/{ref.kind}" if ref.group else ref.kind
         return Unresolved("InvalidKind", f"{kind} {ref.name} is no backend; allowed: Service")
     key = backend_key(route, ref)
-    if key.namespace != route.metadata.namespace and not index.is_granted(route, key):
+    if key.namespace not in {route.metadata.namespace, home} and not index.is_granted(route, key):
         return Unresolved("RefNotPermitted", f"no ReferenceGrant in {key.namespace} permits Service {key}")
     service = index.services.get(key)
     if service is None:

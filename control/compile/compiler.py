@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from control.compile.endpoints import compile_endpoints, compile_workload
 from control.compile.routes import compile_routes
@@ -19,60 +19,77 @@ DEFAULT_TRUST_DOMAIN = "cluster.local"
 class Compiler:
     """The resources of one index, by name. Whoever changes the index hands the names it returned to `refresh`."""
 
-    __slots__ = ("_index", "_trust_domain", "entries")
+    __slots__ = ("_index", "_trust_domain", "_variants", "entries")
 
     def __init__(self, index: Index, trust_domain: str = DEFAULT_TRUST_DOMAIN) -> None:
         self._index = index
         self._trust_domain = trust_domain
         self.entries: dict[str, Entry] = {}
+        """Of every resource the one for everybody. Beside it there may be variants: ask `find`."""
+        self._variants: dict[str, dict[str, Entry]] = {}  # by name, then by consumer
 
     def refresh(self, touched: Iterable[str]) -> set[str]:
-        """Compile the resources named anew. Return the names of those that came, went or have another version."""
-        changed: set[str] = set()
-        for name in touched:
-            resource = compile_resource(self._index, name, self._trust_domain)
-            old = self.entries.get(name)
-            if resource is None:
-                if old is not None:
-                    del self.entries[name]
-                    changed.add(name)
-                continue
-            entry = entry_of(name, resource)
-            if old is None or old.version != entry.version:
-                self.entries[name] = entry
-                changed.add(name)
-        return changed
+        """Compile the resources named anew. Return the names of which any variant came, went or has another version."""
+        return {name for name in touched if self._refresh(name)}
+
+    def find(self, name: str, namespace: str) -> Entry | None:
+        """Return what sidecars of a namespace take: its own variant, else the one for everybody."""
+        variants = self._variants.get(name)
+        own = variants.get(namespace) if variants is not None else None
+        return own if own is not None else self.entries.get(name)
 
     def snapshot(self) -> list[Entry]:
-        """Return all entries, by name. What a sidecar would refuse is a defect here, and raises RuntimeError."""
-        entries = [self.entries[name] for name in sorted(self.entries)]
+        """Return all entries, by name and consumer. What a sidecar would refuse is a defect here: RuntimeError."""
+        entries = [
+            entry
+            for name, common in sorted(self.entries.items())
+            for entry in (common, *(variant for _, variant in sorted(self._variants.get(name, {}).items())))
+        ]
         if problems := check(entries):
             raise RuntimeError(f"compiled an inconsistent snapshot: {'; '.join(map(str, problems[:10]))}")
         return entries
 
+    def _refresh(self, name: str) -> bool:
+        compiled = compile_resource(self._index, name, self._trust_domain)
+        former = self._variants.get(name, {})
+        if name in self.entries:
+            former = {"": self.entries[name], **former}
+        entries = {consumer: entry_of(name, resource, consumer) for consumer, resource in compiled.items()}
+        if former.keys() == entries.keys() and all(former[key].version == entries[key].version for key in former):
+            return False
+        common = entries.pop("", None)
+        if common is not None:
+            self.entries[name] = common
+        else:
+            self.entries.pop(name, None)
+        if entries:
+            self._variants[name] = entries
+        else:
+            self._variants.pop(name, None)
+        return True
 
-def compile_resource(index: Index, name: str, trust_domain: str) -> Resource | None:
-    """Compile one resource from the index; None when nothing there makes it exist."""
+
+def compile_resource(index: Index, name: str, trust_domain: str) -> Mapping[str, Resource]:
+    """Compile one resource: by consumer, the one for everybody under the empty string; nothing if it does not exist."""
     kind, namespace, owner, number = names.parse(name)
     key = Key(namespace, owner)
     if kind == "workload":
         pod = index.pods.get(key)
-        return compile_workload(index, pod) if pod is not None else None
+        return {"": compile_workload(index, pod)} if pod is not None else {}
     service = index.services.get(key)
     if service is None or service.spec.type == "ExternalName":
-        return None
+        return {}
     ports = mesh_ports(service)
     if kind == "service":
-        return Service(
-            ports=[ServicePort(port=port.port, name=port.name, protocol=protocol_of(port)) for port in ports]
-        )
+        shown = [ServicePort(port=port.port, name=port.name, protocol=protocol_of(port)) for port in ports]
+        return {"": Service(ports=shown)}
     for port in ports:
         if port.port == number:
             match kind:
                 case "routes":
                     return compile_routes(index, service, port)
                 case "endpoints":
-                    return compile_endpoints(index, service, port, trust_domain)
+                    return {"": compile_endpoints(index, service, port, trust_domain)}
                 case _:
-                    return Backend(protocol=protocol_of(port))
-    return None
+                    return {"": Backend(protocol=protocol_of(port))}
+    return {}

@@ -6,12 +6,11 @@ Selectors are the cluster's business: a Service without an EndpointSlice has no 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
 from control.index.index import Index
 from control.model.objects import SIDECAR_LABEL, EndpointSlice, Key, Pod, Service, ServicePort, SliceEndpoint
 from control.model.protocol import mesh_ports, protocol_of
-from meshproxy.wire.address import endpoint_order, spiffe_id
+from meshproxy.wire.address import canonical_address, endpoint_order, spiffe_id
 from meshproxy.wire.names import PortKey
 from meshproxy.wire.resources import Endpoint, Endpoints, Workload, WorkloadPort
 
@@ -27,12 +26,13 @@ def compile_endpoints(index: Index, service: Service, port: ServicePort, trust_d
     """
     found: dict[tuple[str, int], Endpoint] = {}
     families: dict[tuple[Key, int], str] = {}
+    protocol = protocol_of(port)
     for slice_, item, number in _in_order(index, service, port.name):
         pod_key = slice_.pod_of(item)
         if pod_key is not None and families.setdefault((pod_key, number), slice_.address_type) != slice_.address_type:
             continue
         pod = index.pods.get(pod_key) if pod_key is not None else None
-        endpoint = _endpoint(item, pod, number, protocol_of(port), trust_domain)
+        endpoint = _endpoint(item, pod, number, protocol, trust_domain)
         place = endpoint.address, endpoint.port
         if place not in found or _state(endpoint) > _state(found[place]):
             found[place] = endpoint
@@ -54,15 +54,16 @@ def _endpoint(item: SliceEndpoint, pod: Pod | None, port: int, protocol: str, tr
     ready = conditions.ready is not False
     meshed = pod is not None and pod.is_meshed
     labels = pod.metadata.labels if pod is not None else {}
+    zones = item.hints.for_zones
     return Endpoint(
         # Of several addresses only the first is meant to be used (EndpointSlice API reference).
-        address=str(ip_address(item.addresses[0])),
+        address=canonical_address(item.addresses[0]),
         port=port,
         protocol=protocol,
         identity=spiffe_id(trust_domain, pod.metadata.namespace, pod.service_account) if pod and meshed else "",
         meshed=meshed,
         zone=item.zone,
-        hints=sorted({hint.name for hint in item.hints.for_zones}),
+        hints=sorted({hint.name for hint in zones}) if zones else [],
         node=item.node_name,
         labels={name: labels[name] for name in sorted(labels) if name not in _HIDDEN_LABELS},
         ready=ready,

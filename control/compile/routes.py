@@ -1,59 +1,70 @@
-"""The HTTPRoutes of one Service port to `routes/...`, and what becomes of a route: its status.
+"""The HTTPRoutes of one Service port to `routes/...`.
 
-A route is attached by a parentRef of kind Service in its own namespace (a producer route), to all ports or to the one
-that `port` or `sectionName` names. Headless Services are parents too, since callers name them. `hostnames` have no
-meaning there (GEP-1426). A parent in another namespace would make a consumer route, which is not supported yet.
+A route is attached by a parentRef of kind Service, to all ports or to the one that `port` or `sectionName` names.
+Headless Services are parents too, since callers name them. `hostnames` have no meaning there.
+
+In its Service's own namespace it is a producer route and applies to all callers. In another namespace it is a consumer
+route: it applies to the callers of its own namespace alone, and there replaces all producer routes of the port. Only
+routes of one kind and namespace are merged (Gateway API GEP-1294, earlier 1426, "Namespace boundaries" and "Multiple
+routes for a Service"; Linkerd and Istio do the same: linkerd2 pull request 11118, istio pull request 45065).
+
+Cross-namespace backendRefs of mesh routes need no ReferenceGrant there. Here they do, so that no namespace takes
+another's endpoints into its own routes unasked (Kuma does likewise); a consumer route may refer to its parent's
+namespace without one, as the conformance suite's does.
 """
 
 from __future__ import annotations
 
-from msgspec import Struct
-
-from control.compile.backends import resolve
 from control.compile.rules import CompiledRule, compile_rule
 from control.index.index import Index
-from control.model.objects import Key, Service, ServicePort
+from control.model.objects import Service, ServicePort
 from control.model.precedence import Rank, rank
-from control.model.protocol import mesh_ports
 from control.model.routes import HTTPRoute, ParentRef
 from meshproxy.wire import resources as wire
 from meshproxy.wire.names import PortKey
 
-
-class Condition(Struct, frozen=True):
-    """A condition as Gateway API's status has it."""
-
-    type: str
-    status: bool
-    reason: str
-    message: str = ""
+DEFAULT_RULE = "default"
+"""The rule of a port without routes. Rules of routes have slashes in their names."""
 
 
-class ParentStatus(Struct, frozen=True):
-    """What became of a route at one of its parents."""
+def compile_routes(index: Index, service: Service, port: ServicePort) -> dict[str, wire.Routes]:
+    """Return the routes of one port: for everybody (key empty), and for each namespace with consumer routes of its own.
 
-    parent: ParentRef
-    conditions: list[Condition]
-
-    @property
-    def is_accepted(self) -> bool:
-        return any(condition.type == "Accepted" and condition.status for condition in self.conditions)
-
-
-def compile_routes(index: Index, service: Service, port: ServicePort) -> wire.Routes:
-    """Merge the routes attached to one port, in the order of precedence.
-
-    Without any, everything goes to the port's own backend; with some, what none of them matches is a 404.
+    Without producer routes everything goes to the port's own backend; with some, what none of them matches is a 404.
     """
+    by_consumer: dict[str, list[HTTPRoute]] = {"": []}
+    for route in index.routes_of(service.key):
+        if any(_names(route, parent, service) and attaches(parent, port) for parent in route.spec.parent_refs):
+            namespace = route.metadata.namespace
+            by_consumer.setdefault("" if namespace == service.key.namespace else namespace, []).append(route)
+    found = {consumer: _merge(index, routes, service.key.namespace) for consumer, routes in by_consumer.items()}
+    found[""] = found[""] or _default(PortKey(*service.key, port.port))
+    return {consumer: routes for consumer, routes in found.items() if routes is not None}
+
+
+def compile_rules(index: Index, route: HTTPRoute, home: str) -> list[CompiledRule]:
+    """Compile all rules of a route for its parents in the namespace `home`."""
+    return [compile_rule(index, route, number, home) for number in range(len(route.spec.rules))]
+
+
+def is_valid(compiled: list[CompiledRule]) -> bool:
+    """A route with one valid rule is accepted; its invalid rules answer 500 (`compile_rule`)."""
+    return any(not rule.problem for rule in compiled)
+
+
+def attaches(parent: ParentRef, port: ServicePort) -> bool:
+    """Tell whether a parentRef to a port's Service means this port."""
+    return parent.port in {0, port.port} and parent.section_name in {"", port.name}
+
+
+def _merge(index: Index, routes: list[HTTPRoute], home: str) -> wire.Routes | None:
+    """Merge routes in the order of precedence; None when none of them is valid."""
     rules: list[wire.Rule] = []
     ranked: list[tuple[Rank, wire.RouteMatch]] = []
     is_routed = False
-    for route in index.routes_of(service.key):
-        parents = [parent for parent in route.spec.parent_refs if _is_parent(route, parent, service.key)]
-        if not any(_attaches(parent, port) for parent in parents):
-            continue
-        compiled = _compile_rules(index, route)
-        if not _is_valid(compiled):
+    for route in routes:
+        compiled = compile_rules(index, route, home)
+        if not is_valid(compiled):
             continue
         is_routed = True
         for number, (rule, matches, _) in enumerate(compiled):
@@ -70,80 +81,19 @@ def compile_routes(index: Index, service: Service, port: ServicePort) -> wire.Ro
                 ranked.append((rank(route, number, order), placed))
             rules.append(rule)
     if not is_routed:
-        return _default(PortKey(*service.key, port.port))
+        return None
     ranked.sort(key=lambda item: item[0])
     return wire.Routes(matches=[match for _, match in ranked], rules=rules)
 
 
-def route_status(index: Index, route: HTTPRoute) -> list[ParentStatus]:
-    """Return the status of a route at each parent that is a Service; other parents are somebody else's to judge."""
-    compiled = _compile_rules(index, route)
-    return [
-        ParentStatus(parent, [*_accepted(index, route, parent, compiled), _resolved(index, route)])
-        for parent in route.spec.parent_refs
-        if (parent.group, parent.kind) == ("", "Service")
-    ]
-
-
 def _default(port: PortKey) -> wire.Routes:
-    rule = wire.Rule(name="default", backends=[wire.RouteBackend(backend=str(port))])
+    rule = wire.Rule(name=DEFAULT_RULE, backends=[wire.RouteBackend(backend=str(port))])
     return wire.Routes(matches=[wire.RouteMatch(rule=0)], rules=[rule])
 
 
-def _compile_rules(index: Index, route: HTTPRoute) -> list[CompiledRule]:
-    return [compile_rule(index, route, number) for number in range(len(route.spec.rules))]
-
-
-def _is_valid(compiled: list[CompiledRule]) -> bool:
-    """A route with one valid rule is accepted; its invalid rules answer 500 (`compile_rule`)."""
-    return any(not rule.problem for rule in compiled)
-
-
-def _is_parent(route: HTTPRoute, parent: ParentRef, service: Key) -> bool:
-    return (
-        (parent.group, parent.kind, parent.name) == ("", "Service", service.name)
-        and (parent.namespace or route.metadata.namespace) == service.namespace
-        and route.metadata.namespace == service.namespace
+def _names(route: HTTPRoute, parent: ParentRef, service: Service) -> bool:
+    return (parent.group, parent.kind, parent.namespace or route.metadata.namespace, parent.name) == (
+        "",
+        "Service",
+        *service.key,
     )
-
-
-def _attaches(parent: ParentRef, port: ServicePort) -> bool:
-    return parent.port in {0, port.port} and parent.section_name in {"", port.name}
-
-
-def _accepted(index: Index, route: HTTPRoute, parent: ParentRef, compiled: list[CompiledRule]) -> list[Condition]:
-    key = Key(parent.namespace or route.metadata.namespace, parent.name)
-    if key.namespace != route.metadata.namespace:
-        message = f"Service {key} is in another namespace; consumer routes are not supported"
-        return [Condition("Accepted", False, "UnsupportedValue", message)]
-    if message := _no_parent(index.services.get(key), key, parent):
-        return [Condition("Accepted", False, "NoMatchingParent", message)]
-    problems = [f"rule {number}: {rule.problem}" for number, rule in enumerate(compiled) if rule.problem]
-    if not _is_valid(compiled):
-        return [Condition("Accepted", False, "UnsupportedValue", "; ".join(problems))]
-    accepted = Condition("Accepted", True, "Accepted")
-    if not problems:
-        return [accepted]
-    message = f"Dropped Rule(s), whose requests are answered 500: {'; '.join(problems)}"
-    return [accepted, Condition("PartiallyInvalid", True, "UnsupportedValue", message)]
-
-
-def _no_parent(service: Service | None, key: Key, parent: ParentRef) -> str:
-    if service is None:
-        return f"Service {key} does not exist"
-    if service.spec.type == "ExternalName":
-        return f"Service {key} is of type ExternalName, to which no route can attach"
-    ports = mesh_ports(service)
-    if any(_attaches(parent, port) for port in ports):
-        return ""
-    allowed = ", ".join(f"{port.port} ({port.name})" if port.name else str(port.port) for port in ports) or "none"
-    return f"Service {key} has no such TCP port; it has {allowed}"
-
-
-def _resolved(index: Index, route: HTTPRoute) -> Condition:
-    refs = [ref for rule in route.spec.rules for ref in rule.backend_refs]
-    failures = [failure for ref in refs if (failure := resolve(index, route, ref)).reason]
-    if not failures:
-        return Condition("ResolvedRefs", True, "ResolvedRefs")
-    messages = dict.fromkeys(failure.message for failure in failures)
-    return Condition("ResolvedRefs", False, failures[0].reason, "; ".join(messages))

@@ -22,8 +22,8 @@ class CompiledRule(NamedTuple):
     problem: str
 
 
-def compile_rule(index: Index, route: HTTPRoute, number: int) -> CompiledRule:
-    """Compile one rule.
+def compile_rule(index: Index, route: HTTPRoute, number: int, home: str) -> CompiledRule:
+    """Compile one rule for a parent of the namespace `home`.
 
     A rule that cannot be carried out (a filter that is not supported, a header that must not be changed) keeps its
     matches and answers 500, because what it says may be a protection, and without it its requests would fall to a
@@ -33,15 +33,17 @@ def compile_rule(index: Index, route: HTTPRoute, number: int) -> CompiledRule:
     name = f"{route.key}/{rule_name(route, number)}"
     refusal = wire.Rule(name=name, backends=[wire.RouteBackend(fault="backend_unsupported")])
     matches = [_match(match) for match in rule.conditions]
-    if problem := _problem(refusal, matches):
-        return CompiledRule(refusal, [], problem)
     try:
-        compiled = _rule(index, route, rule, name)
+        compiled = _rule(index, route, rule, (name, home))
+        problem = _problem(compiled, matches)
     except ValueError as error:
-        return CompiledRule(refusal, matches, str(error))
-    if problem := _problem(compiled, matches):
-        return CompiledRule(refusal, matches, problem)
-    return CompiledRule(compiled, matches, "")
+        problem = str(error)
+    else:
+        if not problem:
+            return CompiledRule(compiled, matches, "")
+    if misunderstood := _problem(refusal, matches):
+        return CompiledRule(refusal, [], misunderstood)
+    return CompiledRule(refusal, matches, problem)
 
 
 def rule_name(route: HTTPRoute, number: int) -> str:
@@ -69,11 +71,12 @@ def _problem(rule: wire.Rule, matches: list[wire.RouteMatch]) -> str:
     return ""
 
 
-def _rule(index: Index, route: HTTPRoute, rule: Rule, name: str) -> wire.Rule:
+def _rule(index: Index, route: HTTPRoute, rule: Rule, place: tuple[str, str]) -> wire.Rule:
+    name, home = place
     if rule.session_persistence is not None:
         raise ValueError("sessionPersistence is not supported")
     filters = compile_filters(rule.filters, at_rule=True)
-    backends = [compile_backend(index, route, ref) for ref in rule.backend_refs]
+    backends = [compile_backend(index, route, ref, home) for ref in rule.backend_refs]
     redirects = any(isinstance(filter_, wire.RequestRedirect) for filter_ in filters)
     if not redirects and not any(backend.weight for backend in backends):
         # Nothing that could be chosen: the specification asks for 500.

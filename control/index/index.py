@@ -23,8 +23,8 @@ class Index:
     """What is known of a cluster (or of a folder of files). Holds no time and no I/O."""
 
     __slots__ = (
-        "_routes_by_backend", "_routes_by_namespace", "_routes_by_parent", "_slices_by_pod", "_slices_by_service",
-        "grants", "pods", "routes", "services", "slices",
+        "_routes_by_backend", "_routes_by_namespace", "_routes_by_parent", "_services_by_namespace", "_slices_by_pod",
+        "_slices_by_service", "grants", "pods", "routes", "services", "slices",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -33,6 +33,7 @@ class Index:
         self.pods: dict[Key, Pod] = {}
         self.routes: dict[Key, HTTPRoute] = {}
         self.grants: dict[str, dict[Key, ReferenceGrant]] = {}
+        self._services_by_namespace: Links[Key, str] = Links()  # those that have resources
         self._slices_by_service: Links[Key, Key] = Links()
         self._slices_by_pod: Links[Key, Key] = Links()
         self._routes_by_parent: Links[Key, Key] = Links()
@@ -63,6 +64,8 @@ class Index:
         if old == new:
             return set()
         _put(self.services, key, new)
+        has_resources = new is not None and new.spec.type != "ExternalName"
+        self._services_by_namespace.put(key, [key.namespace] if has_resources else [])
         names = {name for service in (old, new) if service is not None for name in service_names(service)}
         for slice_ in self.slices_of(key):
             names |= _workload_names(_pods(slice_))
@@ -74,11 +77,13 @@ class Index:
             return set()
         _put(self.slices, key, new)
         self._slices_by_service.put(key, [new.service] if new is not None and new.service is not None else [])
-        self._slices_by_pod.put(key, _pods(new) if new is not None else [])
-        names: set[str] = set()
+        pods = self._slices_by_pod.put(key, _pods(new) if new is not None else [])
+        if old is not None and new is not None and (old.service, old.ports) != (new.service, new.ports):
+            pods |= _pods(new)  # workloads name the Service and its ports; else only who came or went has changed
+        names = _workload_names(pods)
         for slice_ in (old, new):
             if slice_ is not None:
-                names |= _workload_names(_pods(slice_)) | self._endpoints_names(slice_)
+                names |= self._endpoints_names(slice_)
         return names
 
     def _put_pod(self, key: Key, new: Pod | None) -> set[str]:
@@ -110,6 +115,20 @@ class Index:
         if not grants:
             del self.grants[key.namespace]
         return set() if old == new else self._route_names(self._routes_by_namespace.sources(key.namespace))
+
+    def routes_touched(self, kind: type[Known], key: Key) -> set[Key]:
+        """Return the routes whose status an object's change may have changed. Ask after the change was applied."""
+        if kind is Service:
+            return {*self._routes_by_parent.sources(key), *self._routes_by_backend.sources(key)}
+        if kind is HTTPRoute:
+            return {key} if key in self.routes else set()
+        if kind is ReferenceGrant:
+            return set(self._routes_by_namespace.sources(key.namespace))
+        return set()
+
+    def services_of(self, namespace: str) -> list[str]:
+        """Return the names of the resources `service/...` of a namespace, sorted."""
+        return sorted(f"service/{key}" for key in self._services_by_namespace.sources(namespace))
 
     def slices_of(self, service: Key) -> list[EndpointSlice]:
         """Return the slices of a Service, by name."""

@@ -18,8 +18,8 @@ class Links(Generic[Source, Target]):
         self._targets: dict[Source, frozenset[Target]] = {}
         self._sources: dict[Target, set[Source]] = {}
 
-    def put(self, source: Source, targets: Iterable[Target]) -> None:
-        """Replace what `source` points at; nothing at all forgets it."""
+    def put(self, source: Source, targets: Iterable[Target]) -> frozenset[Target]:
+        """Replace what `source` points at; nothing at all forgets it. Return the targets that came or went."""
         new = frozenset(targets)
         old = self._targets.get(source, frozenset())
         for target in old - new:
@@ -33,6 +33,7 @@ class Links(Generic[Source, Target]):
             self._targets[source] = new
         else:
             self._targets.pop(source, None)
+        return old ^ new
 
     def sources(self, target: Target) -> frozenset[Source]:
         return frozenset(self._sources.get(target, ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from ipaddress import IPv6Address
 from typing import NamedTuple, TypeAlias
 
@@ -75,3 +76,10 @@ def _literal(host: bytes, port: int | None) -> Outside | None:
         return Outside(str(IPv6Address(host[1:-1].decode("ascii"))), port)
     except ValueError:
         return None
+
+
+def pick_port(ports: Collection[int], wanted: int | None) -> int | None:
+    """The port of a Service that an authority means: the one it names, else 80, else the only one; None is none."""
+    if wanted is None:
+        return 80 if 80 in ports else next(iter(ports)) if len(ports) == 1 else None
+    return wanted if wanted in ports else None

@@ -11,7 +11,7 @@ multiplied by `growth(now) = exp((now - epoch) / decay)`: an average that stands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import exp, inf
 
 from meshproxy.policy.endpoint import EndpointState, Key, is_last_resort, is_ready, key_of
@@ -51,6 +51,11 @@ class Balancer:
     def states(self) -> Collection[EndpointState]:
         """Every endpoint known, usable or not."""
         return self._states.values()
+
+    @property
+    def candidates(self) -> Sequence[EndpointState]:
+        """Those that requests may go to, ejected ones among them: the ready ones, else the last resort."""
+        return self._candidates
 
     def latency_s(self, state: EndpointState, now: float) -> float:
         """The endpoint's average latency as the balancer sees it now."""

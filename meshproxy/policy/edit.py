@@ -32,6 +32,11 @@ class HeaderEdit:
         self._adds = [_field(name, value) for name, value in modifier.add]
         self._dropped = frozenset(_name(name) for name in modifier.remove)
 
+    @property
+    def removed(self) -> frozenset[bytes]:
+        """Lowered names of what is taken out, unless it is set or added."""
+        return self._dropped
+
     def apply(self, fields: list[Field]) -> list[Field]:
         """The edited fields, as a new list. What is set stands where its first occurrence stood, else at the end."""
         dropped = self._dropped

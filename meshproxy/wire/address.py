@@ -23,6 +23,12 @@ def endpoint_order(address: str, port: int) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=65536)
+def canonical_address(address: str) -> str:
+    """Return the one spelling of an IP address. Raise ValueError for anything else."""
+    return str(ip_address(address))
+
+
+@lru_cache(maxsize=65536)
 def address_problem(address: str) -> str:
     """Say why `address` cannot be dialed, or return nothing. Loopback and link-local addresses are usable."""
     try:
@@ -49,3 +55,29 @@ def is_spiffe_id(text: str) -> bool:
     """Tell whether `text` is spiffe://TRUST_DOMAIN/ns/NS/sa/SA, the only form that the mesh gives out."""
     match = _SPIFFE.fullmatch(text) if len(text) <= 1024 else None
     return match is not None and is_subdomain(match[1]) and is_label(match[2]) and is_subdomain(match[3])
+
+
+def parse_place(text: str, default_port: int) -> tuple[str, int]:
+    """Split `ADDR:PORT`, `ADDR` or `[V6]:PORT`; without a port it is `default_port`, 0 standing for none.
+
+    Raise ValueError, saying what is needed.
+    """
+    host, port = text, str(default_port) if default_port else ""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    try:
+        number = int(port) if port.isascii() and port.isdigit() else -1
+        if 0 <= number <= 65535:
+            return str(ip_address(host)), number
+    except ValueError:
+        pass
+    raise ValueError(f"{text!r}: an IP address and a port are needed, such as 127.0.0.1:{default_port or 8080}")
+
+
+def format_place(place: tuple[str, int]) -> str:
+    """Write an address and port, IPv6 in brackets."""
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

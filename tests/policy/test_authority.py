@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshproxy.policy.authority import Outside, ServiceName, resolve
+from meshproxy.policy.authority import Outside, ServiceName, pick_port, resolve
 
 
 @pytest.mark.parametrize("name", ["echo", "ECHO", "echo."])
@@ -79,3 +79,21 @@ def test_any_bytes_get_an_answer_of_plain_lower_case_characters(authority: bytes
         assert set(found.host) <= set("abcdefghijklmnopqrstuvwxyz0123456789-._:")
     if found is not None and found.port is not None:
         assert 0 < found.port < 65536
+
+
+@pytest.mark.parametrize(
+    ("ports", "wanted", "port"),
+    [
+        ([80, 81], None, 80),
+        ([8080], None, 8080),
+        ([81, 82], None, None),
+        ([], None, None),
+        ([80, 81], 81, 81),
+        ([80], 81, None),
+        ([], 80, None),
+    ],
+)
+def test_the_port_meant_is_the_one_named_else_80_else_the_only_one(
+    ports: list[int], wanted: int | None, port: int | None
+) -> None:
+    assert pick_port(ports, wanted) == port

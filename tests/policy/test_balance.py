@@ -62,7 +62,8 @@ def test_a_single_endpoint_is_always_picked_even_when_tried() -> None:
 def test_candidates_are_ready_endpoints_else_those_that_still_answer(
     specs: list[wire.Endpoint], expected: set[str]
 ) -> None:
-    assert set(picked(balancer(*specs))) == expected
+    subject = balancer(*specs)
+    assert set(picked(subject)) == {state.spec.address for state in subject.candidates} == expected
 
 
 def test_both_of_two_equal_endpoints_are_used_and_the_idle_one_is_preferred() -> None:

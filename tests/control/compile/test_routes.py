@@ -1,9 +1,20 @@
 import pytest
 
-from control.compile.routes import route_status
+from control.compile.status import route_status
 from control.model.objects import Key
 from meshproxy.wire import resources as wire
-from tests.control.build import endpoint_slice, grant, http_route, index_of, parent, path, resources_of, rule, service
+from tests.control.build import (
+    compiled,
+    endpoint_slice,
+    grant,
+    http_route,
+    index_of,
+    parent,
+    path,
+    resources_of,
+    rule,
+    service,
+)
 
 MIRROR = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "a", "port": 80}}}
 REDIRECT = {"type": "RequestRedirect", "requestRedirect": {"hostname": "b.example.com", "statusCode": 301}}
@@ -17,9 +28,9 @@ def backends_of(*documents):
     return [(item.backend, item.weight, item.fault) for item in routes_of(*documents).rules[0].backends]
 
 
-def conditions(*documents, name="a", at=0):
+def conditions(*documents, name="a", at=0, namespace="shop"):
     index = index_of(*documents)
-    status = route_status(index, index.routes[Key("shop", name)])[at]
+    status = route_status(index, index.routes[Key(namespace, name)])[at]
     return {item.type: (item.status, item.reason) for item in status.conditions}
 
 
@@ -225,7 +236,8 @@ def test_a_rule_whose_match_cannot_be_understood_is_dropped():
         (parent("a", port=81), "NoMatchingParent"),
         (parent("a", sectionName="x"), "NoMatchingParent"),
         (parent("out"), "NoMatchingParent"),
-        (parent("a", namespace="bank"), "UnsupportedValue"),
+        (parent("gone", namespace="bank"), "NoMatchingParent"),
+        (parent("a", namespace="bank", port=81), "NoMatchingParent"),
     ],
 )
 def test_a_route_is_not_accepted_where_it_cannot_attach(reference, reason):
@@ -258,3 +270,69 @@ def test_a_headless_service_has_routes_and_endpoints_as_any_other():
     )
     assert not is_default(resources["routes/shop/a:80"])
     assert len(resources["endpoints/shop/a:80"].endpoints) == 1
+
+
+def variants_of(*documents, name="a:80"):
+    """The rules that callers of each namespace meet; those of everybody else under the empty name."""
+    entries = compiled(index_of(*documents)).snapshot()
+    return {
+        entry.consumer: [item.name for item in entry.resource.rules]
+        for entry in entries
+        if entry.name == f"routes/shop/{name}"
+    }
+
+
+AWAY = parent("a", namespace="shop")
+
+
+def test_a_consumer_route_replaces_the_producers_for_callers_of_its_own_namespace_alone():
+    producers = [http_route("p", rule("a", matches=[path("/p")]), parents=["a"])]
+    consumer = http_route("c", rule(matches=[path("/c")]), parents=[AWAY], namespace="bank")
+    assert variants_of(service("a"), *producers, consumer) == {"": ["shop/p/0"], "bank": ["bank/c/0"]}
+    assert variants_of(service("a"), consumer) == {"": ["default"], "bank": ["bank/c/0"]}
+
+
+def test_consumer_routes_of_one_namespace_are_merged_and_those_of_two_are_not():
+    routes = [
+        http_route(name, rule(matches=[path(f"/{name}")]), parents=[AWAY], namespace=namespace)
+        for name, namespace in (("x", "bank"), ("long", "bank"), ("y", "park"))
+    ]
+    found = variants_of(service("a"), *routes)
+    assert found == {"": ["default"], "bank": ["bank/long/0", "bank/x/0"], "park": ["park/y/0"]}
+
+
+def test_a_consumer_route_keeps_to_the_ports_that_it_names():
+    routes = [http_route("c", rule(), parents=[parent("a", namespace="shop", port=81)], namespace="bank")]
+    assert variants_of(service("a", 80, 81), *routes) == {"": ["default"]}
+    assert variants_of(service("a", 80, 81), *routes, name="a:81") == {"": ["default"], "bank": ["bank/c/0"]}
+
+
+def test_a_consumer_route_without_a_valid_rule_replaces_nothing():
+    invalid = http_route("c", {**rule("a"), "filters": [MIRROR]}, parents=[AWAY], namespace="bank")
+    assert variants_of(service("a"), http_route("a", rule("a")), invalid) == {"": ["shop/a/0"]}
+    assert conditions(service("a"), invalid, name="c", namespace="bank")["Accepted"] == (False, "UnsupportedValue")
+
+
+@pytest.mark.parametrize(
+    ("target", "fault"),
+    [("shop", ""), ("bank", ""), ("park", "ref_not_permitted")],
+    ids=["of its parent", "of its own", "of neither"],
+)
+def test_a_consumer_route_refers_to_its_parents_namespace_and_its_own_without_a_grant(target, fault):
+    documents = [
+        *(service("a", namespace=namespace) for namespace in ("shop", "bank", "park")),
+        http_route("c", rule({"name": "a", "namespace": target, "port": 80}), parents=[AWAY], namespace="bank"),
+    ]
+    (variant,) = [entry for entry in compiled(index_of(*documents)).snapshot() if entry.consumer]
+    assert [(item.backend, item.fault) for item in variant.resource.rules[0].backends] == [(f"{target}/a:80", fault)]
+    reason = "RefNotPermitted" if fault else "ResolvedRefs"
+    found = conditions(*documents, name="c", namespace="bank")
+    assert found == {"Accepted": (True, "Accepted"), "ResolvedRefs": (not fault, reason)}
+
+
+def test_a_second_parent_elsewhere_permits_nothing_at_the_first():
+    both = http_route("r", rule(BANK), parents=["a", parent("far", namespace="bank")])
+    documents = [service("a"), service("far", namespace="bank"), both]
+    assert backends_of(*documents) == [("bank/far:80", 1, "ref_not_permitted")]
+    resolved = [conditions(*documents, name="r", at=at)["ResolvedRefs"] for at in (0, 1)]
+    assert resolved == [(False, "RefNotPermitted"), (True, "ResolvedRefs")]

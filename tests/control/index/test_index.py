@@ -2,6 +2,7 @@ import pytest
 
 from control.model.decode import decode
 from control.model.objects import Key, Service
+from control.model.routes import HTTPRoute
 from tests.control.build import endpoint, endpoint_slice, grant, http_route, index_of, parent, pod, rule, service
 
 OTHER = [
@@ -62,6 +63,27 @@ def test_a_slice_that_changes_hands_touches_both_services():
     assert names == {"endpoints/shop/a:80", "endpoints/shop/b:80"}
 
 
+def test_a_slice_whose_endpoints_change_their_state_touches_no_workload():
+    index = index_of(service("a"), endpoint_slice("a", endpoint("10.0.0.1", "x"), endpoint("10.0.0.2", "y")))
+    unready = endpoint("10.0.0.1", "x", conditions={"ready": False})
+    names = index.apply(decode(endpoint_slice("a", unready, endpoint("10.0.0.2", "y"))))
+    assert names == {"endpoints/shop/a:80"}
+
+
+def test_a_slice_touches_the_workloads_that_come_and_go():
+    index = index_of(service("a"), endpoint_slice("a", endpoint("10.0.0.1", "x"), endpoint("10.0.0.2", "y")))
+    names = index.apply(decode(endpoint_slice("a", endpoint("10.0.0.2", "y"), endpoint("10.0.0.3", "z"))))
+    assert names == {"endpoints/shop/a:80", "workload/shop/x", "workload/shop/z"}
+
+
+def test_a_slice_that_changes_its_ports_touches_the_workloads_of_all_its_pods():
+    index = index_of(service("a"), endpoint_slice("a", endpoint("10.0.0.1", "x"), endpoint("10.0.0.2", "y")))
+    names = index.apply(
+        decode(endpoint_slice("a", endpoint("10.0.0.2", "y"), endpoint("10.0.0.3", "z"), ports=[{"port": 9}]))
+    )
+    assert names == {"endpoints/shop/a:80", "workload/shop/x", "workload/shop/y", "workload/shop/z"}
+
+
 def test_a_slice_of_nobody_touches_only_its_pods():
     assert touched([], endpoint_slice("gone", "10.0.0.1")) == set()
     item = endpoint_slice("a", endpoint("10.0.0.1", "a-1"))
@@ -92,6 +114,40 @@ def test_a_grant_touches_the_routes_that_need_one():
     assert touched(before, grant("g", "shop", namespace="elsewhere")) == set()
 
 
+def test_a_consumer_route_touches_the_ports_of_its_parent():
+    route = http_route("r", rule("a"), parents=[parent("a", namespace="bank")])
+    assert touched([service("a", namespace="bank"), service("a")], route) == {"routes/bank/a:80"}
+
+
+@pytest.mark.parametrize(
+    ("item", "routes"),
+    [
+        (service("a"), {"child", "sender"}),
+        (service("other"), {"other"}),
+        (service("unknown"), set()),
+        (http_route("child", rule("c"), parents=["a"]), {"child"}),
+        (grant("g", "shop"), {"stranger"}),
+        (grant("g", "shop", namespace="park"), set()),
+        (pod("other-a"), set()),
+        (endpoint_slice("a", "10.0.0.1"), set()),
+    ],
+)
+def test_the_routes_whose_status_may_change_are_those_that_refer_to_the_object(item, routes):
+    away = rule({"name": "far", "namespace": "bank", "port": 80})
+    before = [
+        http_route("child", rule("b"), parents=["a"]),
+        http_route("sender", rule("a"), parents=["b"]),
+        http_route("stranger", away, parents=["b"]),
+    ]
+    index = index_of(*OTHER, *before)
+    known = decode(item)
+    expected = {Key("shop", name) for name in routes}
+    index.apply(known)
+    assert index.routes_touched(type(known), known.key) == expected
+    index.delete(type(known), known.key)
+    assert index.routes_touched(type(known), known.key) == (set() if isinstance(known, HTTPRoute) else expected)
+
+
 @pytest.mark.parametrize(
     ("item", "granted"),
     [
@@ -112,6 +168,15 @@ def test_a_grant_for_another_kind_permits_nothing():
     item["spec"]["from"][0]["kind"] = "GRPCRoute"
     index = index_of(http_route("a", rule("a")), item)
     assert not index.is_granted(index.routes[Key("shop", "a")], Key("bank", "far"))
+
+
+def test_the_services_of_a_namespace_are_told_but_those_outside_of_the_mesh():
+    outside = service("c", type="ExternalName", externalName="example.com")
+    index = index_of(service("b"), service("a"), outside, service("a", namespace="bank"))
+    assert index.services_of("shop") == ["service/shop/a", "service/shop/b"]
+    index.apply(decode(service("a", type="ExternalName", externalName="example.com")))
+    index.delete(Service, Key("bank", "a"))
+    assert [index.services_of(namespace) for namespace in ("shop", "bank")] == [["service/shop/b"], []]
 
 
 def test_what_does_not_exist_can_be_deleted():

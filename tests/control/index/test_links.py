@@ -9,7 +9,7 @@ def test_sources_are_those_whose_last_put_named_the_target(puts):
     links: Links[int, int] = Links()
     model: dict[int, frozenset[int]] = {}
     for source, targets in puts:
-        links.put(source, targets)
+        assert links.put(source, targets) == targets ^ model.get(source, frozenset())
         model[source] = targets
     for target in range(5):
         assert links.sources(target) == {source for source, targets in model.items() if target in targets}
