@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs
 
 from meshproxy.admin import report
-from meshproxy.admin.guard import is_local, is_own_origin
 from meshproxy.admin.response import JSON, TEXT, Response, sentence
 from meshproxy.admin.view import View
 from meshproxy.kit import log
+from meshproxy.kit.loopback import is_local, is_own_origin
 from meshproxy.metrics.exposition import CONTENT_TYPE, expose
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,10 @@ class Desk:
         }
         if not is_public:
             self._table |= {
-                "/": ("this list", {"GET": self._index}),
+                "/": ("this list, and what /stream tells", {"GET": self._index}),
                 "/config": ("the configuration in use, as JSON", {"GET": self._config}),
                 "/endpoints": ("load, latency and state of every endpoint; ?format=text", {"GET": self._endpoints}),
+                "/stream": ("where the configuration comes from, and how old it is, as JSON", {"GET": self._stream}),
                 "/faults": ("the words for failures, what they mean and what to do, as JSON", {"GET": self._faults}),
                 "/drain": ("finish what is in progress, then end", {"POST": self._drain}),
                 "/log-level": (
@@ -78,12 +79,14 @@ class Desk:
         return sentence(503, f"not ready: {reason}") if reason else sentence(200, "ready")
 
     def _metrics(self, _: dict[str, str]) -> Response:
-        return Response(200, CONTENT_TYPE, expose(self._view.registry))
+        return Response(200, CONTENT_TYPE, expose(self._view.metrics()))
 
     def _index(self, _: dict[str, str]) -> Response:
         lines = [
             f"{'|'.join(handlers):9} {path:15} {meaning}\n" for path, (meaning, handlers) in sorted(self._table.items())
         ]
+        lines.append("\n")
+        lines += [f"{name}: {report.plain(value)}\n" for name, value in self._view.stream().items()]
         return Response(200, TEXT, "".join(lines).encode())
 
     def _config(self, _: dict[str, str]) -> Response:
@@ -91,11 +94,17 @@ class Desk:
 
     def _endpoints(self, parameters: dict[str, str]) -> Response:
         form = parameters.get("format", "json")
-        if form == "json":
-            return Response(200, JSON, report.endpoints_json(self._view.endpoints()))
-        if form == "text":
-            return Response(200, TEXT, report.endpoints_text(self._view.endpoints()))
-        raise QueryError("format is json or text")
+        if form not in ("json", "text"):
+            raise QueryError("format is json or text")
+        kind, make = (JSON, report.endpoints_json) if form == "json" else (TEXT, report.endpoints_text)
+
+        async def body() -> Iterator[bytes]:
+            return make(await self._view.endpoints())
+
+        return Response(200, kind, body)
+
+    def _stream(self, _: dict[str, str]) -> Response:
+        return Response(200, JSON, report.stream_json(self._view.stream()))
 
     def _faults(self, _: dict[str, str]) -> Response:
         return Response(200, JSON, report.faults_json())

@@ -1,7 +1,8 @@
-"""Who may speak to the admin listener through a browser: nobody from elsewhere.
+"""Who may speak to a listener on loopback through a browser: nobody from elsewhere.
 
-The listener is loopback only, but a browser on the machine reaches loopback for any page. A page whose name was rebound
-to 127.0.0.1 betrays itself by its Host (DNS rebinding), a page that posts across origins by its Origin (CSRF).
+Such a listener is out of reach from outside, but a browser on the machine reaches loopback for any page. A page whose
+name was rebound to 127.0.0.1 betrays itself by its Host (DNS rebinding), a page that posts across origins by its Origin
+(CSRF).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshproxy.admin.guard import is_local, is_own_origin
+from meshproxy.kit.loopback import is_local, is_own_origin
 
 LOCAL = [b"localhost", b"LOCALHOST:15000", b"127.0.0.1", b"127.0.0.1:15000", b"127.0.0.5:80", b"[::1]", b"[::1]:15000"]
 FOREIGN = [

@@ -1,0 +1,1 @@
+"""The REST API: Kubernetes' paths and verbs over the store, and what a mesh adds to them."""

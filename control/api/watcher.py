@@ -1,0 +1,124 @@
+"""Who watches: each event of the store to everybody whose selection it meets.
+
+The store is listened to once. A watcher keeps what it has not sent yet as references to events, up to a bound; one that
+does not keep up is ended, and its client lists again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from control.api.listing import labels_of
+from control.api.query import Selection
+from control.api.selector import matches
+from control.model.kinds import Kind
+from control.store.records import Event
+
+MAX_WATCHERS = 256
+MAX_QUEUED = 10_000
+
+
+class Line(NamedTuple):
+    """What a watcher is told: ADDED, MODIFIED or DELETED, and the object."""
+
+    word: str
+    body: bytes
+
+
+class Watcher:
+    """One watch of one kind, from after `version` on. Once `lines` are sent, all up to `version` is known."""
+
+    __slots__ = ("_kind", "_selection", "_wake", "has_overflowed", "is_closed", "lines", "version")
+
+    def __init__(self, kind: Kind, selection: Selection, version: int) -> None:
+        self.lines: deque[Line] = deque()
+        self.has_overflowed = False
+        self.is_closed = False
+        self._kind = kind
+        self._selection = selection
+        self.version = version
+        self._wake = asyncio.Event()
+
+    def on_events(self, events: Iterable[Event]) -> None:
+        """Take note of what is meant; events that this watcher knows already are passed over."""
+        if self.has_overflowed:
+            return
+        for event in events:
+            if event.version <= self.version:
+                continue
+            self.version = event.version
+            line = select(event, self._selection) if event.kind is self._kind else None
+            if line is not None:
+                self.lines.append(line)
+        if len(self.lines) > MAX_QUEUED:
+            self.lines.clear()
+            self.has_overflowed = True
+        if self.lines or self.has_overflowed:
+            self._wake.set()
+
+    def close(self) -> None:
+        """Let the watch end."""
+        self.is_closed = True
+        self._wake.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when there is something to tell, when the watch ends, or after the timeout."""
+        if self.lines or self.is_closed or self.has_overflowed:
+            return
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+
+def select(event: Event, selection: Selection) -> Line | None:
+    """Return what an event is to those who see only a selection: what enters it is new, what leaves it is gone."""
+    if not selection.has_key(event.key):
+        return None
+    if not selection.labels:
+        return Line(event.type, event.body)
+    is_in = matches(selection.labels, labels_of(event.body))
+    if event.type != "MODIFIED":
+        return Line(event.type, event.body) if is_in else None
+    was_in = matches(selection.labels, labels_of(event.former))
+    if not is_in:
+        return Line("DELETED", event.body) if was_in else None
+    return Line("MODIFIED" if was_in else "ADDED", event.body)
+
+
+class Watchers:
+    """All watches."""
+
+    def __init__(self) -> None:
+        self.on_overflow: Callable[[], None] = lambda: None
+        self._all: set[Watcher] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._all) >= MAX_WATCHERS
+
+    def add(self, watcher: Watcher) -> None:
+        self._all.add(watcher)
+
+    def discard(self, watcher: Watcher) -> None:
+        self._all.discard(watcher)
+
+    def on_events(self, events: list[Event]) -> None:
+        for watcher in self._all:
+            watcher.on_events(events)
+            if watcher.has_overflowed and not watcher.is_closed:
+                watcher.is_closed = True
+                self.on_overflow()
+
+    def close(self) -> None:
+        """End all watches."""
+        for watcher in self._all:
+            watcher.close()
