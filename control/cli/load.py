@@ -5,18 +5,25 @@ from __future__ import annotations
 from control.cli.manifest import MAX_DOCUMENTS, Document, ManifestError, read, sources
 from control.model.decode import KINDS, Known, ObjectError, decode, has_known_group, identify, is_known
 from control.model.objects import Key
+from control.model.schema import JSON
 
+DEFAULT_NAMESPACE = "default"
 MAX_ERRORS = 200
 """So many errors are told."""
 
 
 class Loaded:
-    """What was found: objects in the order of the files, errors, and the places of what was skipped, by kind."""
+    """What was found: objects in the order of the files, errors, and the places of what was skipped, by kind.
 
-    __slots__ = ("_seen", "error_count", "errors", "objects", "skipped")
+    `documents` are those of the objects, one each. `namespace` is given to documents that say none.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_namespace", "_seen", "documents", "error_count", "errors", "objects", "skipped")
+
+    def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
+        self._namespace = namespace
         self.objects: list[Known] = []
+        self.documents: list[Document] = []
         self.errors: list[str] = []
         self.error_count = 0
         self.skipped: dict[str, list[str]] = {}
@@ -29,6 +36,7 @@ class Loaded:
 
     def take(self, document: Document) -> None:
         """Decode one document, or note why not."""
+        self._place(document.value)
         identity = identify(document.value)
         place = f"{document.place} ({identity})"
         if not isinstance(document.value, dict):
@@ -48,11 +56,17 @@ class Loaded:
             if first != document.place:
                 self.fail(f"{place}: stands twice, before in {first}; allowed: each object once")
             self.objects.append(item)
+            self.documents.append(document)
+
+    def _place(self, value: JSON) -> None:
+        metadata = value.get("metadata") if isinstance(value, dict) else None
+        if isinstance(metadata, dict) and metadata.get("namespace") is None:
+            metadata["namespace"] = self._namespace
 
 
-def load(paths: list[str]) -> Loaded:
-    """Read and decode all manifests."""
-    loaded = Loaded()
+def load(paths: list[str], namespace: str = DEFAULT_NAMESPACE) -> Loaded:
+    """Read and decode all manifests. What says no namespace gets `namespace`."""
+    loaded = Loaded(namespace)
     try:
         files = sources(paths)
     except ManifestError as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from control.cli.yaml_events import YAMLError, read_yaml
+from control.model.yaml_events import YAMLError, read_yaml
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_DOCUMENTS = 200_000

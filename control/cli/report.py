@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from control.compile.routes import Condition, ParentStatus, route_status
+from control.cli.screen import printable
+from control.compile.status import Condition, ParentStatus, route_status
 from control.index.index import Index
 from control.model.decode import KINDS
 from control.model.routes import HTTPRoute, ParentRef
@@ -64,10 +65,10 @@ def _row(route: HTTPRoute, status: ParentStatus) -> tuple[Text, ...]:
         notes.append("hostnames have no meaning at a Service and are ignored")
     return (
         Text(str(route.key)),
-        Text(_printable(_parent(route, status.parent))),
+        Text(printable(_parent(route, status.parent))),
         _cell(by_type["Accepted"]),
         _cell(by_type["ResolvedRefs"]),
-        Text(_printable("; ".join(notes))),
+        Text(printable("; ".join(notes))),
     )
 
 
@@ -79,8 +80,3 @@ def _parent(route: HTTPRoute, parent: ParentRef) -> str:
     text = f"{parent.namespace or route.metadata.namespace}/{parent.name}"
     port = f":{parent.port}" if parent.port else ""
     return f"{text}{port}{f' ({parent.section_name})' if parent.section_name else ''}"
-
-
-def _printable(text: str) -> str:
-    """Names of referents are free text; what a terminal would act on must not reach it."""
-    return "".join(char if char.isprintable() else "?" for char in text)

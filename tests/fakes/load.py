@@ -37,9 +37,12 @@ class Server:
             while piece := sock.recv(65_536):
                 data += piece
                 while b"\r\n\r\n" in data:
-                    _, _, data = data.partition(b"\r\n\r\n")
-                    sock.sendall(self.reply)
+                    head, _, data = data.partition(b"\r\n\r\n")
+                    sock.sendall(self.answer(head))
         self._open.discard(sock)
+
+    def answer(self, _head: bytes) -> bytes:
+        return self.reply
 
     def stop(self) -> None:
         self._sock.shutdown(socket.SHUT_RDWR)
@@ -87,13 +90,17 @@ class Load:
             try:
                 connection.request(self._method, "/", headers={"host": self._host})
                 response = connection.getresponse()
-                outcome = response.status, response.read()
+                outcome = self.told(response)
             except (OSError, http.client.HTTPException) as error:
                 outcome = type(error).__name__
                 connection.close()
             with self._lock:
                 self.outcomes[outcome] += 1
         connection.close()
+
+    def told(self, response: http.client.HTTPResponse) -> tuple[int, bytes]:
+        """What counts of an answer."""
+        return response.status, response.read()
 
     def stop(self) -> Counter[tuple[int, bytes] | str]:
         self._stopped.set()

@@ -165,6 +165,7 @@ class Origin:
             task = asyncio.create_task(self._serve(connection))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: sock.close())  # also of a task that was cancelled before it began
 
     async def _serve(self, connection: Connection) -> None:
         try:

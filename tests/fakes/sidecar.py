@@ -20,9 +20,10 @@ from meshproxy.proxy.connect import Connector
 from meshproxy.proxy.downstream import Downstream
 from meshproxy.proxy.exchange import Exchange
 from meshproxy.proxy.listener import Listener
-from meshproxy.proxy.services import Services
+from meshproxy.proxy.services import Draft
 from meshproxy.proxy.stack import Inbound, Outbound, Stack
 from meshproxy.tls.reload import IdentityStore
+from meshproxy.wire.change import Change
 from meshproxy.wire.snapshot import Entry
 from tests.fakes.loop import until
 
@@ -69,15 +70,19 @@ class Sidecar:
         self.listener.start()
 
     def use(self, entries: Iterable[Entry]) -> None:
-        """Take a snapshot, at once."""
-        self.registry.advance()
-        services = Services(self.stack, {entry.name: entry for entry in entries}, self.stack.services)
-        for _ in services.build():
+        """Take these entries instead of what is in use, at once."""
+        updated = list(entries)
+        names = {entry.name for entry in updated}
+        self.take(Change(updated, [name for name in self.stack.services.entries if name not in names], []))
+
+    def take(self, change: Change) -> None:
+        """Take a change, at once."""
+        draft = Draft(self.stack.services, change)
+        for _ in draft.build():
             pass
-        assert services.problems == []
-        services.commit()
-        self.stack.use(services)
-        self.registry.retire()
+        draft.commit()
+        for _ in (*draft.settle(), *self.stack.resume(change)):
+            pass
 
     def backend(self, name: str = "echo") -> Backend:
         found: Backend = self.stack.services.backends[f"default/{name}:80"]
@@ -113,6 +118,7 @@ class Sidecar:
         """What must be true of every sidecar that has come to its end."""
         assert self.defects == []
         assert self.stack.active == 0
+        assert len(self.stack.parking) == 0
         for slot in self.registry.exchanges():
             assert slot.active == 0, slot
         for backend in self._backends():
@@ -123,7 +129,7 @@ class Sidecar:
     def _backends(self) -> list[Backend]:
         if isinstance(self.stack, Inbound):
             return [self.stack._application]
-        return list(self.stack.services.backends.values()) if self.stack.services else []
+        return list(self.stack.services.backends.values())
 
 
 @contextlib.asynccontextmanager

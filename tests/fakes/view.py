@@ -42,8 +42,14 @@ class FakeView:
     def resources(self) -> list[Entry]:
         return self.entries
 
-    def endpoints(self) -> list[EndpointRow]:
+    def metrics(self) -> Registry:
+        return self.registry
+
+    async def endpoints(self) -> list[EndpointRow]:
         return self.rows
+
+    def stream(self) -> dict[str, object]:
+        return {"source": "ws://127.0.0.1:15012", "age_s": 1.5}
 
     def drain(self) -> None:
         self.drains += 1

@@ -1,0 +1,95 @@
+"""The control plane's own metrics, and where Prometheus finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from control.compile.compiler import Compiler
+from control.feed import Feed
+from control.model.kinds import KINDS
+from control.store.store import Store
+
+COMPILE_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """Registers into one registry; what counts elsewhere (streams, pushes) registers there by itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._compile = Histogram(
+            "meshcontrol_compile_duration_seconds",
+            "How long one round of compiling took.",
+            buckets=COMPILE_BOUNDS_S,
+            registry=registry,
+        )
+        self._compiled = Counter(
+            "meshcontrol_compiled_resources_total",
+            "Resources compiled, whether they changed or not.",
+            registry=registry,
+        )
+        ProcessCollector(namespace="meshcontrol", registry=registry)
+
+    def on_compiled(self, duration_s: float, count: int) -> None:
+        self._compile.observe(duration_s)
+        self._compiled.inc(count)
+
+    def watch(self, store: Store, compiler: Compiler, feed: Feed) -> None:
+        """Add what they know of themselves."""
+        self._registry.register(_State(store, compiler, feed))
+
+
+class _State(Collector):
+    """Read at each scrape."""
+
+    def __init__(self, store: Store, compiler: Compiler, feed: Feed) -> None:
+        self._store = store
+        self._compiler = compiler
+        self._feed = feed
+
+    def collect(self) -> Iterable[Metric]:
+        objects = GaugeMetricFamily("meshcontrol_objects", "Objects kept, by kind.", labels=["kind"])
+        for kind in KINDS:
+            objects.add_metric([kind.name], len(self._store.list(kind)))
+        yield objects
+        yield GaugeMetricFamily("meshcontrol_resources", "Compiled resources.", value=len(self._compiler.entries))
+        yield GaugeMetricFamily(
+            "meshcontrol_store_version", "The resource version of the latest write.", value=self._store.version
+        )
+        yield CounterMetricFamily(
+            "meshcontrol_objects_refused", "Stored objects that could not be read.", value=self._feed.refused
+        )
+
+
+class MetricsServer:
+    """`/metrics` and `/healthz`, without a token."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        application = web.Application()
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/healthz", self._healthz)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+
+    async def start(self, address: tuple[str, int]) -> tuple[str, int]:
+        """Listen; returns the address, with the port that was taken for 0."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, *address).start()
+        host, port = self._runner.addresses[0][:2]
+        return host, port
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")

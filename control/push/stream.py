@@ -1,0 +1,200 @@
+"""One sidecar's stream: reads its messages, keeps it to the rules, writes frames."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from math import inf
+from struct import pack
+from typing import TYPE_CHECKING
+
+from aiohttp import WebSocketError, WSMsgType, web
+from msgspec.structs import replace
+
+from control.push.ask import Asks
+from control.push.encode import control_frame, text_frame
+from control.push.session import Session, SessionError
+from meshproxy.wire import stream as wire
+from meshproxy.wire.names import is_label, is_subdomain
+from meshproxy.wire.resources import SCHEMA
+from meshproxy.wire.stream import Ack, Answer, FromSidecar, Hello, Nack, Node, Subscribe, Unsubscribe
+
+if TYPE_CHECKING:
+    from control.push.hub import Hub
+
+_CLOSE, _PING, _PONG = 0x8, 0x9, 0xA  # RFC 6455 5.2
+_PING_FRAME = control_frame(_PING, b"")
+
+NORMAL, GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, TRY_AGAIN = 1000, 1001, 1003, 1008, 1009, 1012
+"""Codes of WebSocket closes (RFC 6455 7.4.1 and its registry)."""
+
+_REASON_BYTES = 123  # RFC 6455 5.5: a control frame's payload is at most 125 bytes, two of them the code
+_SLICE = 512  # names taken in one turn of the loop
+_TURN = 64  # messages taken in one turn of the loop, of what has already been read
+_PONG_ROOM_BYTES = 64 * 1024
+
+
+class Stream:
+    """One WebSocket. Until its Hello there is no session. Owned by the handler of its request."""
+
+    __slots__ = (
+        "_hub", "_transport", "_ws", "acked_at", "address", "asks", "ending", "expires_at", "heard_at",
+        "opened_at", "pinged_at", "session",
+    )  # fmt: skip
+
+    def __init__(
+        self, hub: Hub, ws: web.WebSocketResponse, transport: asyncio.Transport, address: str, expires_at: float
+    ) -> None:
+        now = hub.clock()
+        self.session: Session | None = None
+        self.address = address
+        self.asks = Asks(hub.bounds)
+        self.ending = ""  # why it ends, once it does
+        self.opened_at = self.heard_at = self.pinged_at = now
+        self.expires_at = expires_at
+        self.acked_at = -inf
+        self._hub = hub
+        self._ws = ws
+        self._transport = transport
+
+    async def run(self) -> None:
+        """Read until the stream ends."""
+        receive, clock = self._ws.receive, self._hub.clock
+        turn = 0
+        while True:
+            message = await receive()
+            kind = message.type
+            self.heard_at = clock()
+            if kind is WSMsgType.TEXT:
+                if not self.ending and (rest := self._take(message.data)) is not None:
+                    await rest
+            elif kind is WSMsgType.PING:
+                self._on_ping(message.data)
+            elif kind is WSMsgType.BINARY:
+                self.end("protocol", UNSUPPORTED, "messages are text")
+            elif kind is not WSMsgType.PONG:
+                self._on_end(kind, message.data)
+                return
+            turn += 1
+            if turn % _TURN == 0:
+                # What has been read already is handed out without a pause; others have their turn too.
+                await asyncio.sleep(0)
+
+    def write(self, data: bytes) -> None:
+        """Write a whole frame. What waits to be written is bounded by what may be on its way."""
+        if not self.ending and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def ping(self, now: float) -> None:
+        self.pinged_at = now
+        self.write(_PING_FRAME)
+
+    def end(self, reason: str, code: int, text: str) -> None:
+        """Tell the other end why it is over, and see that it soon is; only the first call counts."""
+        if self.ending:
+            return
+        if not self._ws.prepared:
+            self._transport.abort()
+        payload = pack("!H", code) + text.encode()[:_REASON_BYTES].decode(errors="ignore").encode()
+        self.write(control_frame(_CLOSE, payload))
+        self.ending = reason
+        self._hub.on_end(self, text)
+        asyncio.get_running_loop().call_later(self._hub.bounds.close_s, self._transport.abort)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    async def ask(self, what: str) -> str:
+        """Read something of the sidecar. Raise AskError, TimeoutError."""
+        return await self.asks.ask(what, lambda ask: self.write(text_frame(wire.encode(ask))), self._hub.clock())
+
+    def _take(self, text: str) -> Coroutine[None, None, None] | None:
+        """Take a message; returns what is to be awaited if it takes long."""
+        limit = self._hub.bounds.frame_bytes
+        is_large = len(text) > limit
+        session = self.session
+        try:
+            if is_large and not self.asks.is_due(self.heard_at):
+                self.end("overflow", TOO_BIG, f"a message of {len(text)} characters; allowed: {limit}")
+                return None
+            message = wire.decode_from_sidecar(text)
+            if type(message) is Ack and session is not None:  # the most frequent one
+                self._hub.on_ack(self, session, session.on_ack(message.nonce, message.waiting))
+                return None
+            if is_large and not isinstance(message, Answer):
+                self.end("overflow", TOO_BIG, f"a message of {len(text)} characters; allowed: {limit}")
+            elif session is None:
+                self._greet(message)
+            elif isinstance(message, Subscribe | Unsubscribe) and len(message.names) > _SLICE:
+                return self._take_many(session, message)
+            else:
+                self._dispatch(session, message)
+        except wire.StreamError as error:
+            self.end("protocol", POLICY, f"not understood: {error}")
+        except SessionError as error:
+            self.end("overflow" if error.is_excess else "protocol", POLICY, str(error))
+        return None
+
+    def _greet(self, message: FromSidecar) -> None:
+        if not isinstance(message, Hello):
+            raise SessionError("the first message must be a hello")
+        if message.schema != SCHEMA:
+            raise SessionError(f"schema {message.schema} is unknown; allowed: {SCHEMA}")
+        if problem := _node_problem(message.node):
+            raise SessionError(problem)
+        self.session = self._hub.join(self, message)
+
+    def _dispatch(self, session: Session, message: FromSidecar) -> None:
+        hub = self._hub
+        match message:
+            case Nack():
+                session.on_nack(message.nonce, message.problems, self.heard_at)
+                hub.on_nack(self, session)
+            case Subscribe():
+                session.subscribe(message.names, self.heard_at)
+                hub.wake(session)
+            case Unsubscribe():
+                session.unsubscribe(message.names)
+                hub.wake(session)
+            case Answer():
+                if not self.asks.on_answer(message):
+                    raise SessionError(f"answered {message.id}, which was not asked")
+            case Hello():
+                raise SessionError("a second hello")
+
+    async def _take_many(self, session: Session, message: Subscribe | Unsubscribe) -> None:
+        """Take many names in several turns of the loop."""
+        for start in range(0, len(message.names), _SLICE):
+            if self.ending:
+                return
+            part = message.names[start : start + _SLICE]
+            try:
+                self._dispatch(session, replace(message, names=part))
+            except SessionError as error:
+                self.end("overflow" if error.is_excess else "protocol", POLICY, str(error))
+            await asyncio.sleep(0)
+
+    def _on_ping(self, payload: bytes) -> None:
+        # An end that does not read hears pongs no sooner if more of them wait (RFC 6455 5.5.3 allows leaving some out).
+        if self._transport.get_write_buffer_size() <= _PONG_ROOM_BYTES:
+            self.write(control_frame(_PONG, payload))
+
+    def _on_end(self, kind: WSMsgType, data: object) -> None:
+        if kind is WSMsgType.ERROR and isinstance(data, WebSocketError):
+            reason, code = "protocol", data.code
+        else:
+            reason, code = "client", NORMAL
+        self.end(reason, code, str(data) if reason == "protocol" else "")
+        self._transport.close()
+
+
+def _node_problem(node: Node) -> str:
+    """Say what is wrong with what a sidecar says of itself; nothing if all is well."""
+    if not is_label(node.namespace):
+        return f"node.namespace {node.namespace[:63]!r} is no RFC 1123 label"
+    for field, text in (("service_account", node.service_account), ("workload", node.workload)):
+        if not is_subdomain(text):
+            return f"node.{field} {text[:63]!r} is no RFC 1123 subdomain"
+    if len(node.version) > 64 or not node.version.isprintable():
+        return "node.version must have at most 64 printable characters"
+    return ""

@@ -1,0 +1,78 @@
+"""The real control plane as a process of its own, on ports of the system's choice."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_LISTENING = re.compile(r"(api|push|metrics): listening on ([0-9.]+):([0-9]+)")
+WAIT_S = 20.0
+
+Address = tuple[str, int]
+
+
+class Control:
+    """A running `meshcontrol run`. `log` are its lines on standard error so far."""
+
+    def __init__(self, directory: Path, *flags: str) -> None:
+        self.directory = directory
+        self.log: list[str] = []
+        self.addresses: dict[str, Address] = {}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "control.main", "run", "--data-dir", str(directory), *flags],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line)
+            if found := _LISTENING.search(line):
+                self.addresses[found[1]] = (found[2], int(found[3]))
+
+    def url(self, name: str = "api") -> str:
+        host, port = self.addresses[name]
+        return f"http://{host}:{port}"
+
+    @property
+    def token_file(self) -> Path:
+        return self.directory / "token"
+
+    def wait_ready(self) -> None:
+        """A control plane that has ended meanwhile fails the test with its log."""
+        end = time.monotonic() + WAIT_S
+        while not any("ready:" in line for line in self.log):
+            assert self.process.poll() is None, "".join(self.log)
+            assert time.monotonic() < end, "".join(self.log)
+            time.sleep(0.01)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(WAIT_S)
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return status
+
+
+@contextlib.contextmanager
+def control_plane(directory: Path, api: str = "127.0.0.1:0", push: str = "127.0.0.1:0") -> Iterator[Control]:
+    """A control plane that is ready; its objects are in `directory`."""
+    control = Control(directory, "--api", api, "--push", push, "--metrics", "127.0.0.1:0")
+    try:
+        control.wait_ready()
+        yield control
+    finally:
+        control.stop(signal.SIGKILL)
