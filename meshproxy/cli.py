@@ -13,17 +13,22 @@ from meshproxy import __version__, config
 from meshproxy.config import Settings, SettingsError
 
 EPILOG = """\
-Every flag can be given as an environment variable: MESHPROXY_ and the flag's name, as in MESHPROXY_DRAIN_S=10.
+Every flag can be given as an environment variable: MESHPROXY_ and the flag's name, as in MESHPROXY_DRAIN_S=10; several
+values of --control stand there with commas between them.
 
-Make a snapshot from Kubernetes manifests, then run a sidecar for an application that calls others, using the
-outbound address as its HTTP proxy:
+With a control plane, which tells of the Services that the application calls, and of every change to them; the
+application uses the outbound address as its HTTP proxy:
 
-  meshctl compile -f manifests/ -o snapshot.json
-  meshproxy run --snapshot snapshot.json --namespace shop --service-account front --outbound 127.0.0.1:15001
+  meshproxy run --control ws://127.0.0.1:15012 --state-dir /var/lib/meshproxy \\
+      --namespace shop --service-account front --outbound 127.0.0.1:15001
   curl --proxy http://127.0.0.1:15001 http://catalog/
 
-and beside one that is called, on port 8080 of its own:
+It is ready once it has its first configuration. While no control plane can be reached it goes on with what it has; with
+--state-dir also after a restart.
 
+Without one, make a snapshot from Kubernetes manifests; here beside an application that is called, on port 8080:
+
+  meshctl compile -f manifests/ -o snapshot.json
   meshproxy run --snapshot snapshot.json --namespace shop --service-account catalog \\
       --inbound 127.0.0.2:15006 --app 127.0.0.1:8080
 
@@ -38,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _parser().print_help()
         return 2
     is_check = options.pop("check_config")
+    control = options.pop("control") or os.environ.get("MESHPROXY_CONTROL", "").split(",")
     try:
-        settings = _settings(options)
+        settings = _settings(options, [url for url in control if url.strip()])
     except SettingsError as error:
         print(f"meshproxy: {error}", file=sys.stderr)  # noqa: T201
         return 2
@@ -58,11 +64,24 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="run a sidecar until it is told to end",
-        description="Run a sidecar. SIGTERM and Ctrl-C drain it, SIGHUP reads the snapshot anew.",
+        description="Run a sidecar. SIGTERM and Ctrl-C drain it, SIGHUP reads a snapshot file anew.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add(run, "--snapshot", "FILE", "the compiled configuration, made by meshctl compile; read anew when it changes")
+    run.add_argument(
+        "--control",
+        metavar="URL",
+        action="append",
+        help="a control plane's push address, ws://ADDR:PORT (loopback only) or wss://HOST:PORT (needs --identity-dir);"
+        f" several: any of them, another when it fails; port {config.PUSH_PORT}",
+    )
+    _add(run, "--state-dir", "DIR", "with --control: keeps the last known good, to serve with after a restart")
+    _add(
+        run,
+        "--snapshot",
+        "FILE",
+        "instead of --control: the configuration, made by meshctl compile; read anew when it changes",
+    )
     _add(run, "--namespace", "NS", "the workload's namespace")
     _add(run, "--service-account", "SA", "the workload's service account")
     _add(run, "--workload", "NAME", "the workload's (Pod's) name; default: this host's name")
@@ -81,11 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     _add(run, "--access-log", "off|json|text", "a line for each exchange on standard output; default: off")
     _add(run, "--log-level", "LEVEL", "debug, info, warning or error; default: info")
     _add(run, "--drain-s", "SECONDS", "how long an orderly end may take; default: 30")
+    _add(run, "--workers", "N", "processes that share the traffic; default: 1")
     run.add_argument(
         "--check-config",
         action="store_true",
         default=os.environ.get("MESHPROXY_CHECK_CONFIG", "").lower() in {"1", "true", "yes"},
-        help="check flags, snapshot and identity, and end",
+        help="check flags, identity, and a snapshot file, and end",
     )
     return parser
 
@@ -95,17 +115,12 @@ def _add(parser: argparse.ArgumentParser, flag: str, metavar: str, text: str) ->
     parser.add_argument(flag, metavar=metavar, help=text, default=os.environ.get(variable) or None)
 
 
-def _settings(options: dict[str, str | None]) -> Settings:
-    for flag in ("snapshot", "namespace", "service_account"):
+def _settings(options: dict[str, str | None], control: list[str]) -> Settings:
+    for flag in ("namespace", "service_account"):
         if not options[flag]:
             raise SettingsError(f"--{flag.replace('_', '-')} is needed; see meshproxy run --help")
-    drain = options["drain_s"] or "30"
-    try:
-        drain_s = float(drain)
-    except ValueError:
-        raise SettingsError(f"--drain-s {drain!r}: a number of seconds is needed") from None
     settings = Settings(
-        snapshot=Path(options["snapshot"] or ""),
+        snapshot=_path(options["snapshot"]),
         namespace=options["namespace"] or "",
         service_account=options["service_account"] or "",
         workload=options["workload"] or socket.gethostname().lower(),
@@ -114,14 +129,29 @@ def _settings(options: dict[str, str | None]) -> Settings:
         inbound=_address(options["inbound"], config.INBOUND_PORT),
         app=_address(options["app"], 0),
         health=_address(options["health"], config.HEALTH_PORT),
-        identity_dir=Path(options["identity_dir"]) if options["identity_dir"] else None,
+        identity_dir=_path(options["identity_dir"]),
         cluster_domain=options["cluster_domain"] or "cluster.local",
         access_log=options["access_log"] or "off",
         log_level=options["log_level"] or "info",
-        drain_s=drain_s,
+        drain_s=_number("--drain-s", options["drain_s"], 30.0),
+        control=tuple(config.parse_control(url.strip()) for url in control),
+        state_dir=_path(options["state_dir"]),
+        workers=int(_number("--workers", options["workers"], 1)),
     )
     settings.check()
     return settings
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _number(flag: str, text: str | None, default: float) -> float:
+    try:
+        return type(default)(text) if text else default
+    except ValueError:
+        kind = "whole number" if isinstance(default, int) else "number"
+        raise SettingsError(f"{flag} {text!r}: a {kind} is needed") from None
 
 
 def _address(text: str | None, default_port: int) -> config.Address | None:

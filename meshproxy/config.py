@@ -1,4 +1,4 @@
-"""Bootstrap settings: what a sidecar is told when it starts, validated once. Everything else comes by snapshot."""
+"""Bootstrap settings: what a sidecar is told when it starts, validated once. The rest comes by snapshot or stream."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 Address: TypeAlias = tuple[str, int]
 
@@ -14,10 +15,13 @@ OUTBOUND_PORT = 15001
 INBOUND_PORT = 15006
 ADMIN_PORT = 15000
 HEALTH_PORT = 15020
+PUSH_PORT = 15012
 
 ACCESS_LOGS = ("off", "json", "text")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_DRAIN_S = 3600.0
+MAX_CONTROL = 16
+MAX_WORKERS = 64
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -29,9 +33,12 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One sidecar's settings. Addresses are (IP literal, port)."""
+    """One sidecar's settings. Addresses are (IP literal, port).
 
-    snapshot: Path
+    Configuration comes from `snapshot` or from one of `control`: ws[s]://HOST:PORT without anything behind.
+    """
+
+    snapshot: Path | None
     namespace: str
     service_account: str
     workload: str
@@ -45,6 +52,9 @@ class Settings:
     access_log: str = "off"
     log_level: str = "info"
     drain_s: float = 30.0
+    control: tuple[str, ...] = ()
+    state_dir: Path | None = None
+    workers: int = 1
 
     def check(self) -> None:
         """Raise SettingsError for what does not fit together."""
@@ -57,6 +67,7 @@ class Settings:
         for flag, address in (("--outbound", self.outbound), ("--admin", self.admin)):
             if address is not None and not ipaddress.ip_address(address[0]).is_loopback:
                 raise SettingsError(f"{flag} {format_address(address)}: only a loopback address is allowed")
+        self._check_source()
         self._check_words()
         self._check_collisions()
 
@@ -76,6 +87,19 @@ class Settings:
                 raise SettingsError(f"{flag} {value!r}: allowed are {', '.join(words)}")
         if not 0.0 <= self.drain_s <= MAX_DRAIN_S:
             raise SettingsError(f"--drain-s {self.drain_s:g}: 0 to {MAX_DRAIN_S:g} seconds are allowed")
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise SettingsError(f"--workers {self.workers}: 1 to {MAX_WORKERS} are allowed")
+
+    def _check_source(self) -> None:
+        if (self.snapshot is None) == (not self.control):
+            raise SettingsError("give one of --snapshot and --control: the configuration comes from there")
+        if self.state_dir is not None and not self.control:
+            raise SettingsError("--state-dir is of use only with --control")
+        if len(self.control) > MAX_CONTROL:
+            raise SettingsError(f"--control is given {len(self.control)} times: at most {MAX_CONTROL} are allowed")
+        for url in self.control:
+            if url.startswith("wss:") and self.identity_dir is None:
+                raise SettingsError(f"--control {url}: wss:// needs --identity-dir")
 
     def _check_collisions(self) -> None:
         taken: dict[Address, str] = {}
@@ -98,6 +122,28 @@ class Settings:
             ("--health", self.health),
         )
         return [(flag, address) for flag, address in flags if address is not None]
+
+
+def parse_control(text: str) -> str:
+    """`ws[s]://HOST[:PORT]`, plain text only to loopback; gives it with its port. Raises SettingsError."""
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port or PUSH_PORT
+    except ValueError:
+        host, port = "", 0
+    is_whole = host and url.scheme in ("ws", "wss") and url.path in ("", "/")
+    if not is_whole or url.query or url.fragment or "@" in url.netloc or not text.isprintable():
+        raise SettingsError(f"--control {text!r}: ws://ADDR:PORT or wss://HOST:PORT is needed")
+    if url.scheme == "ws" and not _is_loopback(host):
+        raise SettingsError(f"--control {text}: ws:// is allowed only to a loopback address; use wss://")
+    return f"{url.scheme}://{format_address((host, port))}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_address(text: str, default_port: int) -> Address:

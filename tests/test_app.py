@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from meshproxy import app as subject
+from meshproxy import worker
 from meshproxy.app import App
 from meshproxy.config import Settings
+from meshproxy.discovery import snapshots
 from meshproxy.kit.aio import slices
 from meshproxy.wire import resources as wire
 from meshproxy.wire.snapshot import Entry, load_steps
@@ -31,7 +33,8 @@ HERE = ("127.0.0.1", 0)
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "POLL_S", 0.005)
+    monkeypatch.setattr(snapshots, "POLL_S", 0.005)
+    monkeypatch.setattr(worker, "POLL_S", 0.005)
 
 
 @contextlib.asynccontextmanager
@@ -61,11 +64,11 @@ async def started(place: Path, entries: list[Entry]) -> AsyncIterator[App]:
 
 
 def _outbound(app: App) -> tuple[str, int]:
-    return next(address for address in app._outbound.own_addresses if address not in app._admin_addresses)
+    return next(address for address in app.worker.outbound.own_addresses if address not in app._admin_addresses)
 
 
 def _taken(app: App, outcome: str = "taken") -> int:
-    return app.events.snapshot_loads.get(outcome)
+    return app.registry.families["meshproxy_snapshot_loads_total"].get(outcome)
 
 
 @on_uvloop
@@ -75,20 +78,21 @@ async def test_a_file_that_is_only_touched_is_not_compiled_again(
     place = tmp_path / "snapshot.json"
     entries = service("echo", [refusing()])
     async with started(place, entries) as app:
-        services = app._outbound.services
+        kept = app.worker.outbound.services.destinations["default", "echo", 80]
         compiled: list[bytes] = []
 
         def steps(data: bytes):
             compiled.append(data)
             return load_steps(data)
 
-        monkeypatch.setattr(subject, "load_steps", steps)
+        monkeypatch.setattr(snapshots, "load_steps", steps)
         os.utime(place, (1, 1))
-        assert app._file.is_changed()
-        await until(lambda: not app._file.is_changed())
+        assert app._source._file.is_changed()
+        await until(lambda: not app._source._file.is_changed())
         write(place, entries)
-        await until(lambda: not app._file.is_changed())
-        assert (compiled, app._outbound.services is services, _taken(app)) == ([], True, 1)
+        await until(lambda: not app._source._file.is_changed())
+        assert (compiled, _taken(app)) == ([], 1)
+        assert app.worker.outbound.services.destinations["default", "echo", 80] is kept
         write(place, service("other", [refusing()]))
         await until(lambda: _taken(app) == 2)
         assert len(compiled) == 1
@@ -134,7 +138,7 @@ async def test_files_are_watched_on_after_a_defect(
 
     async with started(place, service("echo", [refusing()])) as app:
         with monkeypatch.context() as patch, caplog.at_level(logging.ERROR, "meshproxy"):
-            patch.setattr(subject, "load_steps", broken)
+            patch.setattr(snapshots, "load_steps", broken)
             write(place, service("echo", [refusing(), refusing()]))
             await until(lambda: _taken(app, "refused") == 1)
         assert "by a defect; the one in use stays" in caplog.text

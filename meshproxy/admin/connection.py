@@ -10,10 +10,11 @@ from http import HTTPStatus
 from typing import Protocol, cast
 
 from meshproxy.admin.desk import Desk
-from meshproxy.admin.response import Response, sentence
+from meshproxy.admin.response import Later, Response, sentence
 from meshproxy.http1.chunked import LAST_CHUNK, encode_chunk
 from meshproxy.http1.error import ProtocolError
 from meshproxy.http1.request import RequestGrammar, RequestParser
+from meshproxy.kit.aio.tasks import Tasks
 from meshproxy.policy.message import Field, RequestHead, value_of
 
 REQUEST_S = 10.0
@@ -38,6 +39,7 @@ class Owner(Protocol):
 
     desk: Desk
     grammar: RequestGrammar
+    tasks: Tasks
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more."""
@@ -50,7 +52,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_body_bytes", "_has_eof", "_head", "_is_chunked", "_is_last", "_is_lingering",
-        "_is_paused", "_is_writable", "_loop", "_owner", "_parser", "_timer", "_transport",
+        "_is_paused", "_is_waiting", "_is_writable", "_loop", "_owner", "_parser", "_timer", "_transport",
         "is_busy",
     )  # fmt: skip
 
@@ -73,6 +75,7 @@ class Connection(asyncio.Protocol):
         # Of the answer.
         self._body: Iterator[bytes] | None = None
         self._is_chunked = False
+        self._is_waiting = False  # for the body's beginning
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are none of asyncio's classes, so this cannot be asserted.
@@ -180,21 +183,36 @@ class Connection(asyncio.Protocol):
         if isinstance(body, bytes):
             framing = b"content-length: %d\r\n" % len(body)
             self._is_chunked = False
-            slices = iter((body,))
+            self._body = iter((body,))
         else:
             self._is_chunked = minor == 1
             self._is_last = self._is_last or not self._is_chunked  # HTTP/1.0: the body ends with the connection
             framing = b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
-            slices = body
-        self._body = None if is_head else slices
+            self._body = None if callable(body) else body
+        if is_head:
+            self._body = None
         self._arm(STALL_S)
         transport.write(_head_bytes(response, framing, keep_alive=not self._is_last, minor=minor))
-        self._loop.call_soon(self._on_turn)
+        if callable(body) and not is_head:
+            self._is_waiting = True
+            self._owner.tasks.start(self._wait(body))
+        else:
+            self._loop.call_soon(self._on_turn)
+
+    async def _wait(self, later: Later) -> None:
+        try:
+            self._body = await later()
+        except Exception:  # noqa: BLE001 - as with a page that is made at once
+            _log.exception("the admin server's answer broke off")
+            self.abort()
+            return
+        self._is_waiting = False
+        self._on_turn()
 
     def _on_turn(self) -> None:
         """Write one slice, or end the answer."""
         transport = self._transport
-        if transport is None or transport.is_closing() or not self.is_busy or not self._is_writable:
+        if transport is None or transport.is_closing() or not self.is_busy or not self._is_writable or self._is_waiting:
             return
         if self._body is None:
             self._finish(transport)

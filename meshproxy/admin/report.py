@@ -40,6 +40,16 @@ def endpoints_text(rows: Iterable[EndpointRow]) -> Iterator[bytes]:
     return cut(_table(rows))
 
 
+def stream_json(state: dict[str, object]) -> bytes:
+    """`{"source", ...}`: what the source tells of itself."""
+    return _encode(state) + b"\n"
+
+
+def plain(value: object) -> str:
+    """One of these values for a reader at a terminal."""
+    return ", ".join(map(str, value)) or "-" if isinstance(value, list) else "-" if value in ("", None) else str(value)
+
+
 def faults_json() -> bytes:
     """`{"faults": [{"word", "status", "error", "side", "meaning", "advice"}]}`."""
     faults = [

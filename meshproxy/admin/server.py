@@ -7,6 +7,7 @@ import asyncio
 from meshproxy.admin.connection import Connection
 from meshproxy.admin.desk import Desk
 from meshproxy.http1.request import RequestGrammar
+from meshproxy.kit.aio.tasks import Tasks
 
 MAX_CONNECTIONS = 64
 """The next one takes the place of the oldest that asks nothing: the descriptors are the proxy's."""
@@ -15,7 +16,7 @@ MAX_CONNECTIONS = 64
 class AdminServer:
     """Serves one desk on one address. `start` once, `close` once; all in the loop's own thread."""
 
-    __slots__ = ("_connections", "_server", "desk", "grammar")
+    __slots__ = ("_connections", "_server", "desk", "grammar", "tasks")
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -26,6 +27,7 @@ class AdminServer:
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port (chosen by the system for 0). OSError if the address cannot be had."""
         loop = asyncio.get_running_loop()
+        self.tasks = Tasks(loop)
         self._server = await loop.create_server(lambda: Connection(loop, self), host, port)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from meshproxy.metrics.slots import Registry
+from meshproxy.metrics.exposition import Source
 from meshproxy.wire.snapshot import Entry
 
 
@@ -28,11 +28,11 @@ class View(Protocol):
     """Implemented by the application.
 
     Both iterables are taken in slices, one per turn of the loop, so they must walk over something that does not change
-    meanwhile (the snapshot in use, a list of the endpoints).
+    meanwhile.
     """
 
-    @property
-    def registry(self) -> Registry: ...
+    def metrics(self) -> Source:
+        """All metrics, of all processes."""
 
     def unready(self) -> str:
         """Why requests should not be sent here yet, or any more, in a few words; empty when ready."""
@@ -40,8 +40,11 @@ class View(Protocol):
     def resources(self) -> Iterable[Entry]:
         """The configuration in use."""
 
-    def endpoints(self) -> Iterable[EndpointRow]:
+    async def endpoints(self) -> Iterable[EndpointRow]:
         """All endpoints, grouped by backend."""
+
+    def stream(self) -> dict[str, object]:
+        """Where the configuration comes from, and how old it is: values that JSON has."""
 
     def drain(self) -> None:
         """Begin to drain, as SIGTERM does; a second time changes nothing."""

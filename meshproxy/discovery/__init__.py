@@ -1,1 +1,1 @@
-"""Where configuration comes from: for now, a snapshot file."""
+"""Where configuration comes from: a snapshot file, or the push stream of a control plane (`client.py`)."""

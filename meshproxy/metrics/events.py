@@ -1,4 +1,7 @@
-"""Families off the request path, one attribute each; whoever sees the event counts it."""
+"""Families off the request path, one attribute each; whoever sees the event counts it.
+
+Counters are counted by `add(*label values)`, gauges set by `set(value, *label values)`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,9 @@ from meshproxy.metrics.slots import Registry
 
 
 class Events:
-    """Counters are counted by `add(*label values)`, gauges set by `set(value, *label values)`."""
+    """What a process that serves traffic sees."""
 
-    __slots__ = (
-        "access_dropped", "certificate_expiry", "detections", "plain_to_meshed", "shed", "snapshot",
-        "snapshot_loaded", "snapshot_loads", "tls_failures",
-    )  # fmt: skip
+    __slots__ = ("access_dropped", "certificate_expiry", "detections", "plain_to_meshed", "shed", "tls_failures")
 
     def __init__(self, registry: Registry) -> None:
         counter, gauge = registry.counter, registry.gauge
@@ -30,18 +30,27 @@ class Events:
             "Plain-text connections to endpoints that are meshed, for want of an identity of our own.",
             ("backend",),
         )
+        self.certificate_expiry = gauge(
+            "meshproxy_certificate_expiry_timestamp_seconds", "Unix time at which our own certificate ends."
+        )
+        self.access_dropped = counter(
+            "meshproxy_access_log_dropped_total", "Access log lines that were dropped because nobody read fast enough."
+        )
+
+
+class Loads:
+    """What becomes of a snapshot file."""
+
+    __slots__ = ("snapshot", "snapshot_loaded", "snapshot_loads")
+
+    def __init__(self, registry: Registry) -> None:
+        counter, gauge = registry.counter, registry.gauge
         self.snapshot = gauge("meshproxy_snapshot_info", "The version of the snapshot in use.", ("version",))
         self.snapshot_loaded = gauge(
             "meshproxy_snapshot_loaded_timestamp_seconds", "Unix time at which the snapshot in use took effect."
         )
         self.snapshot_loads = counter(
             "meshproxy_snapshot_loads_total", "Snapshots offered, by outcome: taken or refused.", ("outcome",)
-        )
-        self.certificate_expiry = gauge(
-            "meshproxy_certificate_expiry_timestamp_seconds", "Unix time at which our own certificate ends."
-        )
-        self.access_dropped = counter(
-            "meshproxy_access_log_dropped_total", "Access log lines that were dropped because nobody read fast enough."
         )
 
 
@@ -53,3 +62,8 @@ def register_endpoints(registry: Registry, read: Read) -> None:
 def register_timers(registry: Registry, read: Read) -> None:
     """Add `meshproxy_timers`: entries that stand in the timer wheel."""
     registry.gauge("meshproxy_timers", "Entries in the timer wheel.", read=read)
+
+
+def register_parked(registry: Registry, read: Read) -> None:
+    """Add `meshproxy_parked_requests`: exchanges that wait for a Service that is not known yet."""
+    registry.gauge("meshproxy_parked_requests", "Requests that wait for a Service that is not known yet.", read=read)

@@ -6,13 +6,14 @@ between slices: one slot's histogram is consistent in itself, different families
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from math import inf, isnan
+from typing import Protocol
 
 from meshproxy.metrics.family import Kind
 from meshproxy.metrics.labels import OTHER, escape
-from meshproxy.metrics.slots import BOUNDS_S, OTHER_CODE, ConnectionSlot, ExchangeSlot, Registry
+from meshproxy.metrics.slots import BOUNDS_S, OTHER_CODE, ConnectionSlot, ExchangeSlot
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 SLICE_BYTES = 32_768
@@ -21,7 +22,33 @@ PIECE_BYTES = 64
 """What a piece counts for at least, so that many slots without anything to say end a slice as well."""
 
 
-def expose(registry: Registry) -> Iterator[bytes]:
+class Samples(Protocol):
+    """A `Family`, or the sum of one family of several processes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def meaning(self) -> str: ...
+
+    def samples(self) -> Iterable[tuple[str, float]]: ...
+
+
+class Source(Protocol):
+    """A `Registry`, or the sum of several."""
+
+    @property
+    def families(self) -> Mapping[str, Samples]: ...
+
+    def exchanges(self) -> list[ExchangeSlot]: ...
+
+    def connections(self) -> list[ConnectionSlot]: ...
+
+
+def expose(registry: Source) -> Iterator[bytes]:
     """Every family with all its series, in slices."""
     return cut(_pieces(registry))
 
@@ -41,7 +68,7 @@ def cut(pieces: Iterable[str]) -> Iterator[bytes]:
         yield "".join(parts).encode()
 
 
-def _pieces(registry: Registry) -> Iterator[str]:
+def _pieces(registry: Source) -> Iterator[str]:
     exchanges = []
     for slot in registry.exchanges():
         if slot.is_used:

@@ -68,6 +68,11 @@ class Family:
         """Give the value that was set or added up; 0 where there is none."""
         return self._values.get(values, 0)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether its values are made by `read`, which may take its time."""
+        return self._read is not None
+
     def _key(self, values: tuple[str, ...]) -> tuple[str, ...]:
         if len(values) != len(self.labels):
             raise ValueError(f"metric {self.name} has the labels {self.labels}, not {len(values)} of them")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import stat
 from collections.abc import Callable
@@ -11,22 +12,30 @@ from collections.abc import Callable
 BUFFER_BYTES = 1_048_576
 """Lines that wait; more are dropped and counted."""
 WRITE_BYTES = 65_536
-"""One write: a pipe's capacity, and a copy of microseconds where the output is a file."""
+"""Written in one turn: a pipe's capacity, and a copy of microseconds where the output is a file."""
 FLUSH_S = 0.1
 
 
 class Sink:
     """Takes whole lines for a descriptor (standard output, usually) and writes them from the loop.
 
-    `on_dropped(lines)` hears of every line that found no room, or no reader.
+    `on_dropped(lines)` hears of every line that found no room, or no reader. What is `shared` with other processes is
+    written in whole lines, so few at once that each write is one piece to the kernel (pipe(7), PIPE_BUF); only a line
+    that is longer by itself may be mixed with others.
     """
 
-    __slots__ = ("_buffer", "_fd", "_handle", "_is_closed", "_is_waiting", "_loop", "_on_dropped", "_socket")
+    __slots__ = (
+        "_buffer", "_fd", "_handle", "_is_closed", "_is_waiting", "_loop", "_most_bytes", "_on_dropped", "_socket",
+    )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, on_dropped: Callable[[int], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, fd: int, on_dropped: Callable[[int], None], *, shared: bool = False
+    ) -> None:
         self._loop = loop
         self._on_dropped = on_dropped
         self._fd = _own(fd)
+        is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
+        self._most_bytes = (WRITE_BYTES if is_file else select.PIPE_BUF) if shared else 0
         self._socket = socket.socket(fileno=self._fd) if stat.S_ISSOCK(os.fstat(self._fd).st_mode) else None
         self._buffer = bytearray()
         self._handle: asyncio.Handle | None = None
@@ -48,8 +57,10 @@ class Sink:
 
     def _on_flush(self) -> None:
         self._handle = None
+        written = 0
         try:
-            self._write_some()
+            while self._buffer and written < WRITE_BYTES:
+                written += self._write_some()
         except BlockingIOError:
             self._is_waiting = True
             self._loop.add_writer(self._fd, self._on_writable)
@@ -65,13 +76,20 @@ class Sink:
         self._is_waiting = False
         self._on_flush()
 
-    def _write_some(self) -> None:
-        piece = bytes(self._buffer[:WRITE_BYTES])
+    def _write_some(self) -> int:
+        piece = bytes(self._buffer[: self._whole_lines() or WRITE_BYTES])
         if self._socket is not None:
             written = self._socket.send(piece, socket.MSG_DONTWAIT)
         else:
             written = os.write(self._fd, piece)
         del self._buffer[:written]
+        return written
+
+    def _whole_lines(self) -> int:
+        """How many bytes are as many whole lines as one write may have; at least one line."""
+        if not self._most_bytes:
+            return 0
+        return self._buffer.rfind(b"\n", 0, self._most_bytes) + 1 or self._buffer.find(b"\n") + 1
 
     def _drop_all(self) -> None:
         lines = self._buffer.count(b"\n")

@@ -1,10 +1,10 @@
 """Preallocated slots: where the request path counts.
 
-A slot is found once, when a snapshot is built, and held by what counts in it; counting is attribute and list
+A slot is found once, when configuration is compiled, and held by what counts in it; counting is attribute and list
 arithmetic, and nothing is looked up by label. The `Registry` owns every slot by its labels and gives the same one
-again, so that a counter outlives the snapshot that asked for it and never goes backwards.
+again, so that a counter outlives the configuration that asked for it and never goes backwards.
 
-Every bound here is on label cardinality: outcomes per slot, and slots that no snapshot uses any more.
+Every bound here is on label cardinality: outcomes per slot, and slots that nobody holds any more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_OTHERS = 64
 OTHER_CODE = 0
 """The status of outcomes past every bound; their `code` label says `other`."""
 MAX_RETIRED = 1024
-"""Idle exchange slots that the current snapshot does not use and whose counts are kept nevertheless."""
+"""Idle exchange slots that nobody holds and whose counts are kept nevertheless."""
 
 NEVER = -1.0
 """`first_byte_s` of an exchange to which no byte of a response came."""
@@ -48,12 +48,14 @@ class ExchangeSlot:
 
     __slots__ = (
         "active", "attempts", "budget_refused", "codes", "duration_counts", "duration_sum_s", "first_byte_counts",
-        "first_byte_sum_s", "generation", "labels", "outcomes", "received_bytes", "retries", "sent_bytes",
+        "first_byte_sum_s", "holders", "key", "labels", "outcomes", "received_bytes", "retries", "sent_bytes", "told",
     )  # fmt: skip
 
-    def __init__(self, labels: str) -> None:
-        self.labels = labels
-        self.generation = 0
+    def __init__(self, key: tuple[str, ...]) -> None:
+        self.key = key
+        self.labels = label_text(EXCHANGE_LABELS, key)
+        self.holders = 0
+        self.told = 0  # how many had ended when the registry was last asked who is used
         self.active = 0
         self.attempts = 0
         self.retries: defaultdict[str, int] = defaultdict(int)
@@ -132,24 +134,50 @@ class ConnectionSlot:
 class Registry:
     """Every slot and family of one process.
 
-    A snapshot is built between `advance` and `retire`: `advance` before its slots are asked for, `retire` after it took
-    effect. If it is refused, `retire` is simply not called, and the slots of the snapshot in use stay.
+    An exchange slot is held by whoever asked for it, until it is released as often as it was asked for.
     """
 
     def __init__(self) -> None:
         self.families: dict[str, Family] = {}
         self._exchanges: dict[tuple[str, ...], ExchangeSlot] = {}
         self._connections: dict[tuple[str, ...], ConnectionSlot] = {}
-        self._generation = 0
+        self._retired: dict[tuple[str, ...], ExchangeSlot] = {}  # held by nobody, the longest first
 
     def exchange(self, direction: str, service: str, route: str, backend: str, protocol: str) -> ExchangeSlot:
-        """Give the slot of these labels: the one that counted before, or a new one."""
+        """Give the slot of these labels to one more holder: the one that counted before, or a new one."""
         key = (direction, service, route, backend, protocol)
         slot = self._exchanges.get(key)
         if slot is None:
-            slot = self._exchanges[key] = ExchangeSlot(label_text(EXCHANGE_LABELS, key))
-        slot.generation = self._generation
+            slot = self._exchanges[key] = ExchangeSlot(key)
+        elif not slot.holders:
+            self._retired.pop(key, None)
+        slot.holders += 1
         return slot
+
+    def release(self, slot: ExchangeSlot) -> None:
+        """One holder needs it no more. Past `MAX_RETIRED` the one that was let go first is dropped.
+
+        A slot with active exchanges is never dropped.
+        """
+        slot.holders -= 1
+        if slot.holders:
+            return
+        self._retired[slot.key] = slot
+        while len(self._retired) > MAX_RETIRED:
+            idle = next((one for one in self._retired.values() if not one.active), None)
+            if idle is None:
+                return
+            del self._retired[idle.key], self._exchanges[idle.key]
+
+    def used(self, direction: str) -> set[str]:
+        """The services in which exchanges have ended since the last call, or are active."""
+        services = set()
+        for slot in self._exchanges.values():
+            ended = sum(slot.duration_counts)
+            if (slot.active or ended != slot.told) and slot.key[0] == direction:
+                services.add(slot.key[1])
+            slot.told = ended
+        return services
 
     def connection(self, direction: str, side: str, tls: bool) -> ConnectionSlot:
         """Give the slot of `inbound` or `outbound` connections, `downstream` or `upstream`, in TLS or plain."""
@@ -172,29 +200,6 @@ class Registry:
         if (known.kind, known.labels) != (family.kind, family.labels):
             raise ValueError(f"metric {family.name} is registered as {known.kind.value} with labels {known.labels}")
         return known
-
-    def advance(self) -> None:
-        """Begin to build a new snapshot: slots asked for from here on are its own."""
-        self._generation += 1
-
-    def keep(self, slot: ExchangeSlot) -> None:
-        """The snapshot being built goes on using a slot that the former one has asked for."""
-        slot.generation = self._generation
-
-    def retire(self) -> int:
-        """Drop idle slots of former snapshots past `MAX_RETIRED`, longest unused first; the new one is in use now.
-
-        Returns how many were dropped. A slot with active exchanges is never dropped.
-        """
-        idle = [
-            (slot.generation, key)
-            for key, slot in self._exchanges.items()
-            if slot.generation != self._generation and not slot.active
-        ]
-        surplus = max(0, len(idle) - MAX_RETIRED)
-        for _, key in sorted(idle)[:surplus]:
-            del self._exchanges[key]
-        return surplus
 
     def exchanges(self) -> list[ExchangeSlot]:
         """List the slots, in the order they were made."""

@@ -1,4 +1,4 @@
-"""Where a Host leads: everything about it that can be known before a request comes, found once per snapshot."""
+"""Where a Host leads: everything about it that can be known before a request comes, found once per change."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meshproxy.policy.rule import Filters, Rule, RuleBackend
     from meshproxy.proxy.backend import Backend
     from meshproxy.proxy.exchange import Exchange
+    from meshproxy.proxy.parking import Service
 
 
 class Edits:
@@ -95,9 +96,13 @@ class Lane:
 
 
 class Destination:
-    """What one Host (and port) stands for: a port of a Service with its routes, or a fault."""
+    """What one Host (and port) stands for: a port of a Service with its routes, or a fault.
 
-    __slots__ = ("_table", "detail", "fault", "only", "unmatched")
+    With `awaits`, a Service's namespace and name, the fault is what it comes to if that does not get known in time.
+    What stands so `for_now` is not remembered, but asked for again.
+    """
+
+    __slots__ = ("_table", "awaits", "detail", "fault", "for_now", "only", "unmatched")
 
     def __init__(
         self,
@@ -105,8 +110,12 @@ class Destination:
         unmatched: Lane,
         fault: Fault | None = None,
         detail: str = "",
+        awaits: Service | None = None,
+        for_now: bool = False,
     ) -> None:
         self._table = table
+        self.awaits = awaits
+        self.for_now = for_now
         self.unmatched = unmatched
         self.fault = fault
         self.detail = detail

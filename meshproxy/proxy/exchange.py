@@ -15,6 +15,8 @@ from meshproxy.faults import (
     BAD_REQUEST,
     BODY_TIMEOUT,
     CLIENT_GONE,
+    DISCOVERY_REFUSED,
+    DISCOVERY_TIMEOUT,
     INTERNAL,
     METHOD_REFUSED,
     NO_ENDPOINTS,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from meshproxy.policy.route import Match
     from meshproxy.proxy.backend import Backend
     from meshproxy.proxy.destination import Lane
+    from meshproxy.proxy.parking import Service
     from meshproxy.proxy.port import Port
     from meshproxy.proxy.stack import Stack
     from meshproxy.proxy.upstream import Upstream
@@ -46,6 +49,8 @@ REPLAY_BYTES = 65_536
 """How much of a request's body is kept for another attempt; past it the request is not repeatable."""
 STREAM_IDLE_S = 300.0
 """How long an exchange may stand still, and a client take nothing of an answer that is already written."""
+PARK_S = 3.0
+"""How long an exchange waits for a Service that is not known yet, from its head on."""
 
 _RACES = frozenset((Ending.UNREAD, Ending.REUSED))
 """Endings that say nothing against the endpoint: both sides closed or used a kept-alive connection at one time."""
@@ -96,6 +101,7 @@ class Exchange:
         self.tried: tuple[EndpointState, ...] = ()
         self.raced = False
         self.is_blocked = False
+        self.trailers: list[Field] = []
 
     def __repr__(self) -> str:
         line = self.head.line
@@ -115,7 +121,6 @@ class Exchange:
         self.is_request_complete = is_end
         self.replay: list[bytes] | None = [data] if data else None if is_end else []
         self.replay_bytes = len(data)
-        self.trailers: list[Field] = []
         head = self.head
         line = head.line
         stack = self.stack
@@ -131,7 +136,10 @@ class Exchange:
             if destination.fault is not None:
                 self.lane = destination.unmatched
                 self.detail = destination.detail
-                self._fail(destination.fault)
+                if destination.awaits is not None:
+                    self._park(destination.awaits)
+                else:
+                    self._fail(destination.fault)
                 return
             routed = destination.route(head, stack.rng)
             if routed is None:
@@ -162,6 +170,22 @@ class Exchange:
         if lane.request_s:
             self.until = now + lane.request_s
         self._attempt(False)
+
+    def _park(self, service: Service) -> None:
+        """Wait for a Service that is not known yet: `resume` follows, or the time runs out."""
+        if not self.stack.parking.admit(self, service):
+            self._fail(DISCOVERY_REFUSED)
+            return
+        self.until = self.started_at + PARK_S
+        self._arm()
+
+    def resume(self, now: float) -> None:
+        """What it was parked for is known, or known not to exist: begin anew, with what has come of the body."""
+        self.now = now
+        self.until = inf
+        self.detail = ""
+        self.stack.active -= 1
+        self.begin(b"".join(self.replay or ()), self.is_request_complete)
 
     def refuse(self, fault: Fault, detail: str) -> None:
         """Instead of `begin`: what came is no request, and what follows is not read."""
@@ -367,7 +391,11 @@ class Exchange:
         idle_s = now - self.now
         if now >= self.until:
             self.now = now
-            self._lose_time(REQUEST_TIMEOUT)
+            if self.backend is None:
+                self._drop_attempt()
+                self._fail(DISCOVERY_TIMEOUT)
+            else:
+                self._lose_time(REQUEST_TIMEOUT)
         elif now >= self.attempt_until:
             self.now = now
             self.attempt_until = inf
@@ -523,7 +551,7 @@ class Exchange:
             attempt.abandon()
 
     def _drop_attempt(self) -> None:
-        """Break off whatever is under way upstream."""
+        """Break off whatever is under way upstream, or waited for."""
         attempt = self.attempt
         if attempt is not None:
             self.attempt = None
@@ -531,6 +559,8 @@ class Exchange:
             attempt.abandon()
         elif self.endpoint is not None:
             self._leave_endpoint().pool.leave(self)
+        elif self.backend is None:
+            self.stack.parking.leave(self)
 
     def _leave_endpoint(self) -> EndpointState:
         endpoint = self.endpoint

@@ -19,24 +19,36 @@ from abc import ABC, abstractmethod
 from itertools import count
 from random import getrandbits, random
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from meshproxy.config import format_address
-from meshproxy.faults import BAD_REQUEST, EGRESS_REFUSED, NO_PORT, NO_SERVICE, Fault
+from meshproxy.faults import (
+    BAD_REQUEST,
+    DISCOVERY_REFUSED,
+    DISCOVERY_TIMEOUT,
+    EGRESS_REFUSED,
+    NO_PORT,
+    NO_SERVICE,
+    Fault,
+)
 from meshproxy.http1.field import CLIENT_CERTIFICATE_FIELDS, DROP, REQUEST_KINDS
 from meshproxy.http1.request import RequestGrammar
 from meshproxy.http1.response import ResponseGrammar
 from meshproxy.kit.throttle import Throttle
-from meshproxy.policy.authority import Outside, ServiceName, resolve
+from meshproxy.policy.authority import Outside, ServiceName, pick_port, resolve
 from meshproxy.policy.message import RequestHead
 from meshproxy.policy.route import RouteTable
 from meshproxy.proxy.backend import Backend
 from meshproxy.proxy.destination import Destination, Lane
 from meshproxy.proxy.listener import MAX_CONNECTIONS
+from meshproxy.proxy.parking import Parking
+from meshproxy.proxy.services import Services
+from meshproxy.wire import names
 from meshproxy.wire import resources as wire
+from meshproxy.wire.change import Outlook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from meshproxy.config import Settings
     from meshproxy.kit.aio.tasks import Tasks
@@ -45,7 +57,9 @@ if TYPE_CHECKING:
     from meshproxy.proxy.connect import Connector
     from meshproxy.proxy.downstream import Downstream
     from meshproxy.proxy.exchange import Exchange
-    from meshproxy.proxy.services import Services
+    from meshproxy.wire.change import Change
+
+    Want: TypeAlias = Callable[[str, str, int | None], Outlook]
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +92,7 @@ class Stack(ABC):
         self.responses = ResponseGrammar()
         self.connections: set[Downstream] = set()
         self.destinations: dict[bytes, Destination] = {}
+        self.parking = Parking()
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
         self.is_draining = False
         self._defects = Throttle(1.0)
@@ -99,7 +114,7 @@ class Stack(ABC):
         if len(self.destinations) >= MAX_DESTINATIONS:
             self.destinations = {}
         destination = self.find(authority)
-        if len(authority) <= MAX_AUTHORITY_BYTES:
+        if len(authority) <= MAX_AUTHORITY_BYTES and not destination.for_now:
             self.destinations[authority] = destination
         return destination
 
@@ -114,8 +129,8 @@ class Stack(ABC):
         """The fields that tell of the client's certificate, serialized."""
         return b""
 
-    def refusal(self, fault: Fault, detail: str) -> Destination:
-        return Destination(None, self.unrouted, fault=fault, detail=detail)
+    def refusal(self, fault: Fault, detail: str, *, for_now: bool = False) -> Destination:
+        return Destination(None, self.unrouted, fault, detail, for_now=for_now)
 
     def on_refused(self, rule: str) -> None:
         """A request broke the protocol's rules; `rule` is one of the codec's own phrases."""
@@ -138,12 +153,32 @@ class Outbound(Stack):
         self, settings: Settings, wheel: Wheel, tasks: Tasks, registry: Registry, connector: Connector
     ) -> None:
         super().__init__(settings, wheel, tasks, registry, connector)
-        self.services: Services | None = None
+        self.services = Services(self)
+        self.want: Want | None = None
+        """Asked for namespace, name and port of a Service that is not known; None: what is not known is not there."""
 
-    def use(self, services: Services) -> None:
-        """Take a new snapshot: requests that begin from here on are routed by it."""
-        self.services = services
+    def forget_hosts(self) -> None:
+        """Services have changed: where Hosts lead is found anew."""
         self.destinations = {}
+
+    def resume(self, change: Change) -> Generator[None, None, None]:
+        """Let those go on who wait for what a change, which is in effect by now, tells of; yields between them."""
+        told = ({entry.name: None for entry in change.updated}, change.removed, change.forgotten)
+        for name in (name for part in told for name in part):
+            if not self.parking:
+                return
+            yield
+            parsed = names.parse(name)
+            waiting = []
+            if parsed.kind in ("service", "routes"):
+                waiting = self.parking.waiting_for((parsed.namespace, parsed.name))
+            for exchange in waiting:
+                if self.parking.leave(exchange):
+                    try:
+                        exchange.resume(monotonic())
+                    except Exception as defect:  # noqa: BLE001 - a defect costs one exchange, not the change
+                        exchange.on_defect(defect)
+                    yield
 
     def find(self, authority: bytes) -> Destination:
         place = resolve(authority, self.settings.namespace, self.settings.cluster_domain)
@@ -157,17 +192,31 @@ class Outbound(Stack):
 
     def _find_service(self, place: ServiceName) -> Destination:
         services = self.services
-        ports = services.ports.get((place.namespace, place.name)) if services is not None else None
-        if services is None or ports is None:
-            return self.refusal(NO_SERVICE, f"there is no Service {place.name} in namespace {place.namespace}")
-        port = place.port
-        if port is None:
-            port = 80 if 80 in ports else ports[0] if len(ports) == 1 else 0
-        destination = services.destinations.get((place.namespace, place.name, port))
+        ports = services.ports.get((place.namespace, place.name))
+        if ports is None:
+            detail = f"there is no Service {place.name} in namespace {place.namespace}"
+            return self._ask(place) or self.refusal(NO_SERVICE, detail, for_now=self.want is not None)
+        destination = None
+        port = pick_port(ports, place.port)
+        if port is not None:
+            destination = services.destinations.get((place.namespace, place.name, port))
+            if destination is None:
+                destination = self._ask(place._replace(port=port))
         if destination is None:
             known = ", ".join(map(str, ports))
             return self.refusal(NO_PORT, f"Service {place.namespace}/{place.name} has the ports {known}")
         return destination
+
+    def _ask(self, place: ServiceName) -> Destination | None:
+        """What becomes of a Service that is not known, or whose routes are not; None: it does not exist."""
+        outlook = self.want(*place) if self.want is not None else Outlook.ABSENT
+        if outlook is Outlook.ABSENT:
+            return None
+        detail = f"Service {place.namespace}/{place.name}"
+        if outlook is Outlook.REFUSED:
+            return self.refusal(DISCOVERY_REFUSED, detail, for_now=True)
+        awaits = (place.namespace, place.name)
+        return Destination(None, self.unrouted, DISCOVERY_TIMEOUT, detail, awaits, for_now=True)
 
 
 class Inbound(Stack):
@@ -203,10 +252,15 @@ class Inbound(Stack):
         return b"%bhost: %b\r\n" % (added, format_address(self.settings.app).encode())
 
     def use(self, services: list[str]) -> None:
-        """Take a new snapshot: `services` are those that our port serves, as NS/NAME:PORT."""
+        """`services` are those that our port serves, as NS/NAME:PORT."""
+        if services == list(self._by_service):
+            return
+        former = set(self._by_service.values()) | {self._default}
         self._by_service = {name: self._destination(name) for name in services}
         self._default = self._by_service[services[0]] if services else self._destination("")
         self.destinations = {}
+        for destination in former:
+            self.registry.release(destination.unmatched.slot)
 
     def find(self, authority: bytes) -> Destination:
         """The Host tells apart the Services that one port serves; one that names none of them means the first."""

@@ -89,6 +89,14 @@ def build(files: Files, namespace: str, service_account: str, at_s: float) -> Id
     return Identity(own, not_before_s, not_after_s, server, client)
 
 
+def control(files: Files) -> ssl.SSLContext:
+    """The context of a client that knows its server by a name that `ca.crt` vouches for. Raises IdentityError."""
+    _check_pem(files)
+    context = _context(files, is_server=False)
+    context.check_hostname = True
+    return context
+
+
 def _read(path: Path, limit: int) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would stop the loop

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 
@@ -15,7 +16,7 @@ from meshproxy.wire import snapshot
 from tests.fakes.view import FakeView, row
 
 PUBLIC = ["/healthz/live", "/healthz/ready", "/metrics"]
-PRIVATE = ["/", "/config", "/endpoints", "/faults", "/log-level"]
+PRIVATE = ["/", "/config", "/endpoints", "/stream", "/faults", "/log-level"]
 
 
 @pytest.fixture
@@ -37,8 +38,14 @@ def ask(view, target, method="GET", *, host="localhost:15000", origin="", is_pub
     return desk.handle(method.encode(), path.encode(), query.encode(), host.encode(), origin.encode())
 
 
+def slices_of(response) -> list[bytes]:
+    if isinstance(response.body, bytes):
+        return [response.body]
+    return list(asyncio.run(response.body()) if callable(response.body) else response.body)
+
+
 def body(response) -> bytes:
-    return response.body if isinstance(response.body, bytes) else b"".join(response.body)
+    return b"".join(slices_of(response))
 
 
 def test_live_and_ready(view):
@@ -185,9 +192,13 @@ def test_faults_are_the_whole_vocabulary(view):
     assert all(fault["meaning"] and fault["advice"] for fault in faults)
 
 
+def test_the_stream_as_json(view):
+    assert json.loads(body(ask(view, "/stream"))) == {"source": "ws://127.0.0.1:15012", "age_s": 1.5}
+
+
 def test_long_reports_come_in_slices():
     view = FakeView(services=20, endpoints=500)
     for target in ("/config", "/endpoints", "/endpoints?format=text"):
-        slices = list(ask(view, target).body)
+        slices = slices_of(ask(view, target))
         assert len(slices) > 5
         assert max(map(len, slices)) < 64_000

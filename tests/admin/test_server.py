@@ -335,3 +335,54 @@ async def test_the_health_listener_takes_any_host():
         assert responses(answer, ["GET"])[0][0] == 200
         answer = await talk(port, b"GET /config HTTP/1.1\r\nHost: localhost\r\n\r\n", half_close=True)
         assert responses(answer, ["GET"])[0][0] == 404
+
+
+class Late(FakeView):
+    """Its endpoints come when `gate` opens; as a defect, if `is_broken`."""
+
+    def __init__(self, *, is_broken: bool = False) -> None:
+        super().__init__(services=20, endpoints=100)
+        self.gate = asyncio.Event()
+        self.waiting = 0
+        self.is_broken = is_broken
+
+    async def endpoints(self):
+        self.waiting += 1
+        await self.gate.wait()
+        if self.is_broken:
+            raise LookupError("told to")
+        return self.rows
+
+
+GET_ENDPOINTS = b"GET /endpoints HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@on_uvloop
+async def test_an_answer_that_has_to_be_waited_for_holds_up_nobody_else():
+    view = Late()
+    async with serving(view) as (server, port):
+        late = asyncio.create_task(talk(port, GET_ENDPOINTS + GET_LIVE, half_close=True))
+        _, gone = await asyncio.open_connection("127.0.0.1", port)
+        gone.write(GET_ENDPOINTS)
+        await until(lambda: view.waiting == 2)
+        gone.transport.abort()
+        assert b"live" in await talk(port, GET_LIVE, half_close=True)
+        # A HEAD need not wait for what it does not get.
+        answer = await talk(port, b"HEAD" + GET_ENDPOINTS[3:], half_close=True)
+        assert responses(answer, ["HEAD"])[0][0] == 200
+        view.gate.set()
+        first, second = responses(await late, ["GET", "GET"])
+        assert len(json.loads(first[2])["endpoints"]) == 2000
+        assert second[2] == b"live\n"
+        await until(lambda: server.open_connections == 0)
+
+
+@on_uvloop
+async def test_a_defect_in_an_answer_that_was_waited_for_cuts_it_off(caplog):
+    caplog.set_level(logging.ERROR)
+    view = Late(is_broken=True)
+    view.gate.set()
+    async with serving(view) as (_, port):
+        with pytest.raises((ConnectionError, h11.RemoteProtocolError)):
+            responses(await talk(port, GET_ENDPOINTS), ["GET"])
+    assert len([record for record in caplog.records if record.exc_info]) == 1

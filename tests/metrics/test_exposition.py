@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from meshproxy.metrics import process
-from meshproxy.metrics.events import Events, register_endpoints, register_timers
+from meshproxy.metrics.events import Events, Loads, register_endpoints, register_timers
 from meshproxy.metrics.exposition import SLICE_BYTES, cut, expose
 from meshproxy.metrics.labels import label_text
 from meshproxy.metrics.slots import BOUNDS_S, CONNECTION_LABELS, EXCHANGE_LABELS, NEVER, Registry
@@ -125,7 +125,7 @@ def test_events_and_process_metrics_are_valid_text():
     register_timers(registry, lambda: [((), 12)])
     process.register(registry)
     events.detections.add("inbound", "tls")
-    events.snapshot.replace(1, "abc")
+    Loads(registry).snapshot.replace(1, "abc")
     events.certificate_expiry.set(1.75e9)
     families, samples = parse(registry)
     assert samples["meshproxy_timers", frozenset()] == 12
@@ -199,9 +199,7 @@ def test_counting_goes_on_between_slices():
     for n, piece in enumerate(expose(registry)):
         text += piece
         fill(registry, n)
-        fill(registry, 1000 + n)
-        registry.advance()
-        registry.retire()
+        registry.release(fill(registry, 1000 + n)[1])
     for family in text_string_to_metric_families(text.decode()):
         if family.type == "histogram":
             counts = [s.value for s in family.samples if s.name.endswith("_count")]

@@ -5,6 +5,10 @@ import contextlib
 import fcntl
 import os
 import socket
+import subprocess
+import sys
+
+import pytest
 
 from meshproxy.metrics.sink import BUFFER_BYTES, Sink
 from tests.fakes.loop import on_uvloop, until
@@ -158,3 +162,69 @@ async def test_what_goes_to_the_same_file_past_the_sink_overwrites_nothing(tmp_p
         file.write(b"another warning\n")
         sink.close()
     assert path.read_bytes() == b"a warning\na line\nanother warning\n"
+
+
+_WRITER = """
+import asyncio, sys, uvloop
+from meshproxy.metrics.sink import Sink
+
+async def main(name):
+    dropped = []
+    sink = Sink(asyncio.get_running_loop(), 1, dropped.append, shared=True)
+    for n in range(3000):
+        sink.write(b"%s %06d %s\\n" % (name, n, name * (n % 300)))
+    print("ready", file=sys.stderr, flush=True)
+    sys.stdin.read(1)
+    while sink.buffered_bytes:
+        await asyncio.sleep(0.001)
+    sink.close()
+    assert not dropped
+
+uvloop.run(main(sys.argv[1].encode()))
+"""
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file", "socket"])
+def test_lines_of_several_processes_on_one_output_stay_whole_and_in_the_order_of_each(kind, tmp_path):
+    path = tmp_path / "out"
+    reader, writer = socket.socketpair() if kind == "socket" else (None, None)
+    if kind == "file":
+        out = os.open(path, os.O_CREAT | os.O_WRONLY)
+    elif writer is not None:
+        out = writer.detach()
+    else:
+        end, out = os.pipe()
+    command = [sys.executable, "-c", _WRITER]
+    writers = [
+        subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE)
+        for name in ("A", "B", "C")
+    ]
+    os.close(out)
+    for one in writers:
+        assert one.stderr is not None
+        assert one.stderr.readline() == b"ready\n"
+    for one in writers:  # all at once
+        assert one.stdin is not None
+        one.stdin.close()
+    data = bytearray()
+    if kind == "pipe":
+        # In odd, small pieces: writes that are cut short are what mixes lines.
+        while piece := os.read(end, 5001):
+            data += piece
+        os.close(end)
+    elif reader is not None:
+        with reader:
+            while piece := reader.recv(5001):
+                data += piece
+    for one in writers:
+        assert one.stderr is not None
+        assert one.stderr.read() == b""
+        one.stderr.close()
+        assert one.wait(20) == 0
+    if kind == "file":
+        data += path.read_bytes()
+    lines = data.decode().splitlines()
+    for name in ("A", "B", "C"):
+        mine = [line for line in lines if line.startswith(name)]
+        assert mine == [f"{name} {n:06d} {name * (n % 300)}" for n in range(3000)]
+    assert len(lines) == 9000

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from meshproxy.metrics import slots
 from meshproxy.metrics.labels import OTHER
-from meshproxy.metrics.slots import BOUNDS_S, MAX_OTHERS, MAX_OUTCOMES, MAX_RETIRED, NEVER, OTHER_CODE, Registry
+from meshproxy.metrics.slots import (
+    BOUNDS_S,
+    MAX_OTHERS,
+    MAX_OUTCOMES,
+    MAX_RETIRED,
+    NEVER,
+    OTHER_CODE,
+    ExchangeSlot,
+    Registry,
+)
 
 LABELS = ("outbound", "demo/echo:80", "demo/echo/0", "demo/echo-v1:80", "http")
 
@@ -98,44 +107,61 @@ def test_statuses_past_the_bound_become_other():
     assert len(slot.codes) == MAX_OUTCOMES + MAX_OTHERS + 1
 
 
-def test_counts_outlive_their_snapshot():
+def test_counts_outlive_whoever_asked_for_them():
     registry = Registry()
-    registry.advance()
-    registry.exchange(*LABELS).finish(200, "", "", 0.001, 0.001)
-    for _ in range(3):
-        registry.advance()
-        registry.retire()
+    slot = registry.exchange(*LABELS)
+    slot.finish(200, "", "", 0.001, 0.001)
+    registry.release(slot)
     assert registry.exchange(*LABELS).codes == {200: 1}
 
 
-def test_only_idle_slots_that_no_snapshot_uses_are_dropped_and_the_longest_unused_first():
+def _slots(registry: Registry, letter: str, count: int) -> list[ExchangeSlot]:
+    return [registry.exchange("outbound", f"demo/{letter}{n}:80", "r", "b", "http") for n in range(count)]
+
+
+def test_only_idle_slots_that_nobody_holds_are_dropped_and_the_longest_unused_first():
     registry = Registry()
-    registry.advance()
     busy = registry.exchange(*LABELS)
     busy.active = 1
-    oldest = [registry.exchange("outbound", f"demo/a{n}:80", "r", "b", "http") for n in range(5)]
-    registry.advance()
-    old = [registry.exchange("outbound", f"demo/b{n}:80", "r", "b", "http") for n in range(MAX_RETIRED)]
-    registry.advance()
-    used = [registry.exchange("outbound", f"demo/c{n}:80", "r", "b", "http") for n in range(2 * MAX_RETIRED)]
-    for slot in (*oldest, *old, *used):
-        slot.finish(200, "", "", 0.001, 0.001)
-    assert registry.retire() == 5
-    assert registry.exchanges() == [busy, *old, *used]
-    assert registry.retire() == 0
+    oldest = _slots(registry, "a", 5)
+    old = _slots(registry, "b", MAX_RETIRED)
+    used = _slots(registry, "c", 2 * MAX_RETIRED)
+    for slot in (busy, *oldest, *old):
+        registry.release(slot)
+    # One with active exchanges counts against the bound, and stays.
+    assert registry.exchanges() == [busy, *old[1:], *used]
+    again = registry.exchange(*old[1].key)
+    registry.release(used[0])
+    assert registry.exchanges() == [busy, *old[1:], *used]
+    assert again is old[1]
 
 
-def test_a_refused_snapshot_costs_the_one_in_use_nothing():
+def test_a_slot_is_held_until_it_is_released_as_often_as_it_was_asked_for():
     registry = Registry()
-    registry.advance()
-    mine = [registry.exchange("outbound", f"demo/a{n}:80", "r", "b", "http") for n in range(MAX_RETIRED + 10)]
-    registry.retire()
-    registry.advance()  # built, then refused
-    registry.exchange(*LABELS)
-    registry.advance()
-    for n in range(MAX_RETIRED + 10):
-        assert registry.exchange("outbound", f"demo/a{n}:80", "r", "b", "http") is mine[n]
-    assert registry.retire() == 0
+    (mine,) = _slots(registry, "a", 1)
+    assert registry.exchange(*mine.key) is mine
+    registry.release(mine)
+    for slot in _slots(registry, "b", MAX_RETIRED + 10):
+        registry.release(slot)
+    assert mine in registry.exchanges()
+    registry.release(mine)
+    for slot in _slots(registry, "c", MAX_RETIRED):
+        registry.release(slot)
+    assert mine not in registry.exchanges()
+
+
+def test_who_is_used_is_told_by_what_ended_since_the_last_time_and_what_is_active():
+    registry = Registry()
+    one, two, three = _slots(registry, "a", 3)
+    registry.exchange(*LABELS[:1], "demo/a9:80", *LABELS[2:])
+    two.finish(200, "", "", 0.001, 0.001)
+    three.active = 1
+    assert registry.used("outbound") == {"demo/a1:80", "demo/a2:80"}
+    assert registry.used("outbound") == {"demo/a2:80"}
+    assert registry.used("inbound") == set()
+    one.finish(503, "no_endpoints", "", 0.001, NEVER)
+    three.active = 0
+    assert registry.used("outbound") == {"demo/a0:80"}
 
 
 def test_a_slot_is_used_once_anything_was_counted():

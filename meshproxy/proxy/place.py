@@ -1,0 +1,43 @@
+"""Places to listen on: sockets bound before there is a listener, for one process or for several."""
+
+from __future__ import annotations
+
+import socket
+
+from meshproxy.config import Address, format_address
+
+BACKLOG = 4_096
+
+
+def listen(address: Address, *, is_shared: bool = False) -> socket.socket:
+    """A bound, listening, non-blocking socket; other processes of ours may listen there too if it `is_shared`.
+
+    Raises OSError whose strerror names the address.
+    """
+    return _make(address, BACKLOG, is_shared=is_shared)
+
+
+def reserve(address: Address) -> socket.socket:
+    """Bind without listening: the port (chosen by the system for 0) is kept for those who share it.
+
+    Raises OSError as `listen` does, also when somebody else listens there, sharing or not.
+    """
+    # Who shares a port may join any other of the same user who does: only a plain socket meets the conflict.
+    _make(address, 0, is_shared=False).close()
+    return _make(address, 0, is_shared=True)
+
+
+def _make(address: Address, backlog: int, *, is_shared: bool) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setblocking(False)
+        sock.bind(address)
+        if backlog:
+            sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"{format_address(address)}: {error.strerror}") from None
+    return sock
