@@ -144,7 +144,7 @@ class Lines:
 
 @asynccontextmanager
 async def serve(
-    directory: Path, proxies: Connected | None = None, registry: CollectorRegistry | None = None
+    directory: Path, proxies: Proxies | None = None, registry: CollectorRegistry | None = None
 ) -> AsyncIterator[Served]:
     store = await Store.open(directory)
     api = Api(store, TOKEN, proxies or Connected(), explained, registry or CollectorRegistry())

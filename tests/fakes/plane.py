@@ -47,9 +47,7 @@ class Plane:
 
 
 @contextlib.asynccontextmanager
-async def pushing(
-    entries: Iterable[Entry] = (), port: int = 0, bounds: Bounds | None = None
-) -> AsyncIterator[Plane]:
+async def pushing(entries: Iterable[Entry] = (), port: int = 0, bounds: Bounds | None = None) -> AsyncIterator[Plane]:
     plane = Plane(entries, bounds)
     plane.address = await plane.server.start(("127.0.0.1", port))
     try:

@@ -18,6 +18,7 @@ from meshproxy.proxy import downstream, exchange
 from meshproxy.proxy.access import AccessLog
 from meshproxy.tls.reload import IdentityStore
 from meshproxy.wire import resources as wire
+from meshproxy.wire.change import Outlook
 from tests.fakes.client import Address, Reply, call, connected, request
 from tests.fakes.loop import on_uvloop, until
 from tests.fakes.origin import Connection, Script, answering, closing, ok, serving
@@ -114,6 +115,19 @@ async def no_route(bench: Bench) -> Reply:
     return await bench.ask_nobody(GET, service("echo", [], matches=[match]))
 
 
+async def discovery_timeout(bench: Bench) -> Reply:
+    bench.monkeypatch.setattr(exchange, "PARK_S", 0.05)
+    async with bench.sidecar() as sidecar:
+        sidecar.stack.want = lambda *_: Outlook.COMING
+        return await call(sidecar.address, GET)
+
+
+async def discovery_refused(bench: Bench) -> Reply:
+    async with bench.sidecar() as sidecar:
+        sidecar.stack.want = lambda *_: Outlook.REFUSED
+        return await call(sidecar.address, GET)
+
+
 async def overloaded(bench: Bench) -> Reply:
     entries = wire.Backend(breaker=wire.Breaker(max_requests=1))
     async with (
@@ -200,6 +214,8 @@ CASES: dict[str, Case] = {
     "no_service": lambda bench: bench.ask_nobody(request("GET", "/", "nobody")),
     "no_port": lambda bench: bench.ask_nobody(request("GET", "/", "echo:81"), service("echo", [])),
     "no_route": no_route,
+    "discovery_timeout": discovery_timeout,
+    "discovery_refused": discovery_refused,
     "egress_refused": lambda bench: bench.ask_nobody(request("GET", "/", "www.example.org")),
     "backend_missing": lambda bench: bench.ask_nobody(GET, one_backend(fault="backend_missing")),
     "ref_not_permitted": lambda bench: bench.ask_nobody(GET, one_backend(fault="ref_not_permitted")),
