@@ -37,14 +37,15 @@ def compile_routes(index: Index, service: Service, port: ServicePort) -> dict[st
         if any(_names(route, parent, service) and attaches(parent, port) for parent in route.spec.parent_refs):
             namespace = route.metadata.namespace
             by_consumer.setdefault("" if namespace == service.key.namespace else namespace, []).append(route)
-    found = {consumer: _merge(index, routes, service.key.namespace) for consumer, routes in by_consumer.items()}
-    found[""] = found[""] or _default(PortKey(*service.key, port.port))
+    key = PortKey(*service.key, port.port)
+    found = {consumer: _merge(index, routes, key) for consumer, routes in by_consumer.items()}
+    found[""] = found[""] or _default(key)
     return {consumer: routes for consumer, routes in found.items() if routes is not None}
 
 
-def compile_rules(index: Index, route: HTTPRoute, home: str) -> list[CompiledRule]:
-    """Compile all rules of a route for its parents in the namespace `home`."""
-    return [compile_rule(index, route, number, home) for number in range(len(route.spec.rules))]
+def compile_rules(index: Index, route: HTTPRoute, home: str, own: str = "") -> list[CompiledRule]:
+    """Compile all rules of a route for its parents in the namespace `home`, or for the port `own` of one of them."""
+    return [compile_rule(index, route, number, home, own) for number in range(len(route.spec.rules))]
 
 
 def is_valid(compiled: list[CompiledRule]) -> bool:
@@ -57,13 +58,13 @@ def attaches(parent: ParentRef, port: ServicePort) -> bool:
     return parent.port in {0, port.port} and parent.section_name in {"", port.name}
 
 
-def _merge(index: Index, routes: list[HTTPRoute], home: str) -> wire.Routes | None:
-    """Merge routes in the order of precedence; None when none of them is valid."""
+def _merge(index: Index, routes: list[HTTPRoute], port: PortKey) -> wire.Routes | None:
+    """Merge a port's routes in the order of precedence; None when none of them is valid."""
     rules: list[wire.Rule] = []
     ranked: list[tuple[Rank, wire.RouteMatch]] = []
     is_routed = False
     for route in routes:
-        compiled = compile_rules(index, route, home)
+        compiled = compile_rules(index, route, port.namespace, str(port))
         if not is_valid(compiled):
             continue
         is_routed = True

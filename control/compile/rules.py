@@ -22,8 +22,11 @@ class CompiledRule(NamedTuple):
     problem: str
 
 
-def compile_rule(index: Index, route: HTTPRoute, number: int, home: str) -> CompiledRule:
-    """Compile one rule for a parent of the namespace `home`.
+def compile_rule(index: Index, route: HTTPRoute, number: int, home: str, own: str = "") -> CompiledRule:
+    """Compile one rule for a parent of the namespace `home`, whose port is `own` (NS/NAME:PORT; empty: any of them).
+
+    A rule that names no backend sends to the parent itself, as the Gateway API's mesh conformance suite asks for
+    (MeshConsumerRoute). Where no port is given that is not known, and stands as missing.
 
     A rule that cannot be carried out (a filter that is not supported, a header that must not be changed) keeps its
     matches and answers 500, because what it says may be a protection, and without it its requests would fall to a
@@ -34,7 +37,7 @@ def compile_rule(index: Index, route: HTTPRoute, number: int, home: str) -> Comp
     refusal = wire.Rule(name=name, backends=[wire.RouteBackend(fault="backend_unsupported")])
     matches = [_match(match) for match in rule.conditions]
     try:
-        compiled = _rule(index, route, rule, (name, home))
+        compiled = _rule(index, route, rule, (name, home, own))
         problem = _problem(compiled, matches)
     except ValueError as error:
         problem = str(error)
@@ -71,16 +74,19 @@ def _problem(rule: wire.Rule, matches: list[wire.RouteMatch]) -> str:
     return ""
 
 
-def _rule(index: Index, route: HTTPRoute, rule: Rule, place: tuple[str, str]) -> wire.Rule:
-    name, home = place
+def _rule(index: Index, route: HTTPRoute, rule: Rule, place: tuple[str, str, str]) -> wire.Rule:
+    name, home, own = place
     if rule.session_persistence is not None:
         raise ValueError("sessionPersistence is not supported")
     filters = compile_filters(rule.filters, at_rule=True)
     backends = [compile_backend(index, route, ref, home) for ref in rule.backend_refs]
     redirects = any(isinstance(filter_, wire.RequestRedirect) for filter_ in filters)
     if not redirects and not any(backend.weight for backend in backends):
-        # Nothing that could be chosen: the specification asks for 500.
-        backends.append(wire.RouteBackend(fault="backend_missing"))
+        if own and not rule.backend_refs:
+            backends.append(wire.RouteBackend(backend=own))
+        else:
+            # Nothing that could be chosen: the specification asks for 500.
+            backends.append(wire.RouteBackend(fault="backend_missing"))
     return wire.Rule(
         name=name,
         filters=filters,

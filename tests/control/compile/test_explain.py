@@ -199,7 +199,7 @@ def test_backends_have_their_shares_and_some_of_them_fail():
 def test_a_request_whose_backends_all_fail_fails():
     found = told(*SHOP, http_route("a", rule({"name": "gone", "port": 80}, {"name": "b", "port": 80, "weight": 0})))
     assert (found.failure.fault, found.fails_percent) == ("backend_missing", 100.0)
-    assert told(*SHOP, http_route("a", {})).failure.fault == "backend_missing"
+    assert told(*SHOP, http_route("a", rule({"name": "a", "port": 80, "weight": 0}))).failure.fault == "backend_missing"
 
 
 def test_the_endpoints_considered_are_the_ready_ones_else_those_that_leave():

@@ -173,9 +173,12 @@ def test_a_grant_makes_a_backend_of_another_namespace_usable():
 
 
 def test_a_rule_that_can_choose_no_backend_answers_500():
-    assert backends_of(service("a"), http_route("a", {})) == [("", 1, "backend_missing")]
     none = http_route("a", rule({"name": "a", "port": 80, "weight": 0}))
     assert backends_of(service("a"), none) == [("shop/a:80", 0, ""), ("", 1, "backend_missing")]
+
+
+def test_a_rule_that_names_no_backend_sends_to_its_parent():
+    assert backends_of(service("a"), http_route("a", {})) == [("shop/a:80", 1, "")]
 
 
 def test_a_redirect_needs_no_backend():
