@@ -79,11 +79,14 @@ class ControlPlane:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.log: list[str] = []
         number = 15_010 + next(_numbers) * PLACES
-        self._host = own_host()
-        self._places = {word: f"{self._host}:{number + i}" for i, word in enumerate(("api", "push", "metrics"))}
-        self._process: Control | None = None
+        host = own_host()
+        self._places = {word: f"{host}:{number + i}" for i, word in enumerate(("api", "push", "metrics"))}
+        self._lives: list[Control] = []
+
+    @property
+    def log(self) -> list[str]:
+        return [line for life in self._lives for line in life.log]
 
     @property
     def url(self) -> str:
@@ -97,29 +100,22 @@ class ControlPlane:
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.process.pid
+        return self._lives[-1].process.pid
 
     @property
     def token(self) -> str:
         return (self.directory / "token").read_text().strip()
 
     def start(self) -> None:
-        assert self._process is None
         flags = [word for name, place in self._places.items() for word in (f"--{name}", place)]
-        process = self._process = Control(self.directory, *flags)
-        process.log = self.log
-        before = len(self.log)
-        end = time.monotonic() + WAIT_S
-        while not any("ready:" in line for line in self.log[before:]):
-            assert process.process.poll() is None, "".join(self.log)
-            assert time.monotonic() < end, "".join(self.log)
-            time.sleep(0.01)
+        life = Control(self.directory, *flags)
+        self._lives.append(life)
+        life.wait_ready()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        if self._process is not None:
-            self._process.stop(number)
-            self._process = None
+        """End it, if it runs."""
+        if self._lives:
+            self._lives[-1].stop(number)
 
     def kill(self) -> None:
         self.stop(signal.SIGKILL)

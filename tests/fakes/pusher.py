@@ -106,6 +106,7 @@ class Pusher:
         self.url = ""
         self.port = 0
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
 
     @property
     def line(self) -> Line:
@@ -120,13 +121,16 @@ class Pusher:
         app.router.add_get(PATH, self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls)
-        await site.start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls)
+        await self._site.start()
         self.port = self._runner.addresses[0][1]
         self.url = f"{'wss' if tls else 'ws'}://{'localhost' if tls else '127.0.0.1'}:{self.port}"
 
     async def stop(self) -> None:
         """End, and cut every stream."""
+        if self._site is not None:
+            await self._site.stop()  # first, or whoever is cut comes again at once
+            self._site = None
         for line in self.lines:
             if line.socket._req is not None and (transport := line.socket._req.transport) is not None:
                 transport.abort()
