@@ -1,4 +1,6 @@
-"""`make demo`: a small shop behind sidecars, users who call it, and instances that fail, die and are slow meanwhile.
+"""`make demo`: a small shop behind sidecars, users who call it, and what happens to it meanwhile.
+
+A canary, a control plane that is killed, an instance that is replaced, others that die, fail and are slow.
 
 DEMO_SECONDS=15 ends it by itself, DEMO_PORT_BASE=16000 moves all ports, DEMO_PICTURE=FILE writes an SVG of the table.
 """
@@ -82,7 +84,7 @@ async def _run(console: Console, options: Options) -> int:
 async def _perform(console: Console, stage: Stage, show: Show, seconds: float | None) -> None:
     began = time.monotonic()
     cluster = show.cluster
-    console.print(f"starting {len(cluster.pods)} applications and their sidecars ...")
+    console.print(f"starting a control plane, {len(cluster.pods)} applications and their sidecars ...")
     await cluster.start()
     console.print(f"they are ready after {time.monotonic() - began:.1f} s\n")
     stage.hint()

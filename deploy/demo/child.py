@@ -18,6 +18,7 @@ END_S = 2.0
 """How long processes may take to end by themselves before they are killed."""
 TAIL_BYTES = 1500
 
+_FLAGS = ("MESHPROXY_", "MESHCONTROL_", "MESHCTL_")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _parent = os.getpid()
@@ -25,6 +26,10 @@ _parent = os.getpid()
 
 class DemoError(Exception):
     """The demo cannot go on; the text says why and what to do."""
+
+
+class ToolError(DemoError):
+    """A tool has not done its work; the text is what it said."""
 
 
 def _die_with_parent() -> None:
@@ -37,14 +42,15 @@ def _die_with_parent() -> None:
 class Child:
     """`command` in a session of its own, so that the terminal's Ctrl-C is the demo's to handle; output in `log`."""
 
-    __slots__ = ("_log", "_popen", "name")
+    __slots__ = ("_log", "_popen", "_told", "name")
 
     def __init__(self, name: str, command: list[str], log: Path, *, piped: bool = False) -> None:
         self.name = name
         self._log = log
-        # A sidecar takes every flag from the environment too; what is set there is not meant for these.
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("MESHPROXY_", "MESHCTL_"))}
+        # Every flag can be taken from the environment too; what is set there is not meant for these.
+        env = {key: value for key, value in os.environ.items() if not key.startswith(_FLAGS)}
         with log.open("ab") as file:
+            self._told = file.tell()  # what others said before
             self._popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -70,14 +76,18 @@ class Child:
         return reader
 
     async def finish(self) -> None:
-        """Wait for a tool's end; DemoError unless it has done its work."""
+        """Wait for a tool's end; ToolError unless it has done its work."""
         try:
-            while self.is_running:  # noqa: ASYNC110 - asyncio's own way to wait takes a thread
-                await asyncio.sleep(POLL_S)
+            await self.ended()
         finally:
             self.kill()
         if self._popen.returncode:
-            raise DemoError(self.failure())
+            raise ToolError(self.failure())
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        while self.is_running:  # noqa: ASYNC110 - asyncio's own way to wait takes a thread
+            await asyncio.sleep(POLL_S)
 
     def check(self) -> None:
         """Raise DemoError when a process that should run has ended."""
@@ -85,10 +95,14 @@ class Child:
             raise DemoError(self.failure())
 
     def failure(self) -> str:
-        tail = self._log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
-        return f"{self.name} has ended with {self._popen.returncode}, and said:\n{tail or '(nothing)'}"
+        return f"{self.name} has ended with {self._popen.returncode}, and said:\n{self.said() or '(nothing)'}"
+
+    def said(self) -> str:
+        """The end of what it has written."""
+        return self._log.read_bytes()[self._told :][-TAIL_BYTES:].decode(errors="replace").strip()
 
     def terminate(self) -> None:
+        """Ask it to end."""
         self._popen.terminate()
 
     def kill(self) -> None:

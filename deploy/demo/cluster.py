@@ -1,24 +1,27 @@
-"""The shop as it runs: for every Pod its application and its sidecar, started from the manifests."""
+"""The shop as it runs: the control plane, and for every Pod its application and its sidecar."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.demo import child, identity, pods
+from deploy.demo import child, identity
 from deploy.demo.app import MOODS
 from deploy.demo.child import Child, DemoError, python
 from deploy.demo.client import Address, ResponseError, call
-from deploy.demo.pods import NAMESPACE, Pod, show
+from deploy.demo.plane import Plane
+from deploy.demo.pods import NAMESPACE, Manifests, Pod, show
 
 READY_S = 60.0
 """How long all of it may take to become ready; a few seconds on two cores."""
 POLL_S = 0.05
 CALL_S = 2.0
 DRAIN_S = 0.5
+REPLACED = "catalog-1"
+"""The Service of this one gets another instance now and then, whose addresses have to be free as well."""
 
 
 class Cluster:
@@ -26,45 +29,39 @@ class Cluster:
 
     def __init__(self, directory: Path, base: int) -> None:
         self._directory = directory
-        manifests = directory / "manifests"
-        manifests.mkdir()
-        self.pods = {pod.name: pod for pod in pods.write(manifests, base)}
+        self.manifests = Manifests(self._made("manifests"), base)
+        self.pods = {pod.name: pod for pod in self.manifests.pods}
         self.front = next(pod for pod in self.pods.values() if pod.is_caller)
+        self.plane = Plane(self._made("store"), self._made("logs"), base)
         self.has_tls = identity.is_possible()
         self._children: dict[str, list[Child]] = {}
+        self._leaving: list[Child] = []
 
     async def start(self) -> None:
-        """Compile, start, and wait until a page can be had. Raises DemoError."""
+        """Start the control plane, give it the manifests, start the Pods, and wait for a page. Raises DemoError."""
         self._check_addresses()
-        await self._prepare()
+        self.plane.write_env()
+        self.plane.start()
+        if self.has_tls:
+            await identity.make(self._made("identities"), {pod.account for pod in self.pods.values()})
+        await self.plane.until_ready()
+        await self.plane.meshctl("apply", "-f", str(self.manifests.directory))
         for pod in self.pods.values():
             self.start_pod(pod)
         try:
             async with asyncio.timeout(READY_S):
                 for pod in self.pods.values():
-                    await self._until(pod.admin, "/healthz/ready")
+                    await self.until_ready(pod)
                 await self._until(self.front.inbound, "/")
         except TimeoutError:
             raise DemoError(f"the shop was not ready after {READY_S:g} s: is this machine very busy?") from None
-
-    async def _prepare(self) -> None:
-        """Make what the sidecars read."""
-        tools = [asyncio.create_task(self._compile())]
-        if self.has_tls:
-            accounts = {pod.account for pod in self.pods.values()}
-            tools.append(asyncio.create_task(identity.make(self._made("identities"), accounts)))
-        try:
-            await asyncio.gather(*tools)
-        finally:
-            for tool in tools:
-                tool.cancel()
-            await asyncio.gather(*tools, return_exceptions=True)
 
     def start_pod(self, pod: Pod) -> None:
         """Start a Pod's application and sidecar."""
         caller = [show(pod.outbound)] if pod.is_caller else []
         application = python("deploy.demo.app", pod.name, show(pod.app), *caller)
-        sidecar = python("meshproxy.cli", "run", "--snapshot", str(self._directory / "snapshot.json"))
+        sidecar = python("meshproxy.cli", "run", "--control", f"ws://{show(self.plane.push)}")
+        sidecar += ["--state-dir", str(self._made("states") / pod.name)]
         sidecar += ["--namespace", NAMESPACE, "--service-account", pod.account, "--workload", pod.name]
         sidecar += ["--inbound", show(pod.inbound), "--app", show(pod.app), "--admin", show(pod.admin)]
         sidecar += ["--drain-s", str(DRAIN_S)]
@@ -72,14 +69,34 @@ class Cluster:
             sidecar += ["--outbound", show(pod.outbound)]
         if self.has_tls:
             sidecar += ["--identity-dir", str(self._directory / "identities" / pod.account)]
+        self.pods[pod.name] = pod
         children = self._children.setdefault(pod.name, [])
         for name, command in ((f"the application of {pod.name}", application), (f"the sidecar of {pod.name}", sidecar)):
             children.append(Child(name, command, self._made("logs") / f"{name.replace(' ', '-')}.log"))
+
+    async def until_ready(self, pod: Pod) -> None:
+        """Wait until a Pod's application answers, and its sidecar has its configuration."""
+        if not pod.is_caller:  # whose application answers when all the others do
+            await self._until(pod.app, "/")
+        await self._until(pod.admin, "/healthz/ready")
 
     def kill_pod(self, pod: Pod) -> None:
         """End a Pod at once, as a machine does that loses its power."""
         for victim in self._children.pop(pod.name, []):
             victim.kill()
+
+    async def end_pod(self, pod: Pod) -> None:
+        """End a Pod as Kubernetes does: its sidecar drains, then its application goes."""
+        del self.pods[pod.name]
+        leaving = self._children.pop(pod.name, [])
+        self._leaving += leaving
+        for process in reversed(leaving):
+            process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(child.END_S):
+                    await process.ended()
+            process.kill()
+            self._leaving.remove(process)
 
     async def set_mood(self, pod: Pod, mood: str) -> None:
         """Tell an application how to behave, past its sidecar."""
@@ -87,22 +104,39 @@ class Cluster:
         async with asyncio.timeout(CALL_S):
             await call(pod.app, f"/mood/{mood}", "PUT")
 
+    async def until_seen(self, pod: Pod, *, is_there: bool) -> None:
+        """Wait until the front end's sidecar has been told that a Pod is an endpoint, or is none any more."""
+        address = f'"{show(pod.inbound)}"'
+        while True:
+            with suppress(OSError, ResponseError):
+                _, body = await call(self.front.admin, "/endpoints")
+                if (address in body.decode()) == is_there:
+                    return
+            await asyncio.sleep(POLL_S)
+
+    async def until_connected(self, pod: Pod) -> None:
+        """Wait until a Pod's sidecar has found the control plane."""
+        while True:
+            with suppress(OSError, ResponseError):
+                _, body = await call(pod.admin, "/stream")
+                if json.loads(body)["connected_to"]:
+                    return
+            await asyncio.sleep(POLL_S)
+
     def check(self) -> None:
         """Raise DemoError when a process has ended that nobody has killed."""
-        for children in self._children.values():
-            for process in children:
-                process.check()
+        for process in self._running():
+            process.check()
 
     def stop(self) -> None:
         """End every process."""
-        child.end(process for children in self._children.values() for process in children)
+        child.end([*self._running(), *self._leaving])
         self._children.clear()
+        self.plane.remove_env()
 
-    async def _compile(self) -> None:
-        meshctl = str(Path(sys.executable).with_name("meshctl"))
-        command = [meshctl, "compile", "-f", str(self._directory / "manifests")]
-        command += ["-o", str(self._directory / "snapshot.json")]
-        await Child("meshctl compile", command, self._made("logs") / "compile.log").finish()
+    def _running(self) -> list[Child]:
+        """Those that should run."""
+        return [*(process for processes in self._children.values() for process in processes), *self.plane.processes]
 
     async def _until(self, address: Address, path: str) -> None:
         while True:
@@ -114,18 +148,18 @@ class Cluster:
             await asyncio.sleep(POLL_S)
 
     def _check_addresses(self) -> None:
-        for pod in self.pods.values():
-            for address in pod.addresses:
-                with socket.socket() as sock:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    try:
-                        sock.bind(address)
-                        sock.listen()
-                    except OSError as error:
-                        raise DemoError(
-                            f"{show(address)} cannot be had: {error.strerror}. If another demo runs, or something "
-                            f"else has the port, move all ports: DEMO_PORT_BASE={_other(pod.base)} make demo"
-                        ) from None
+        spare = self.pods[REPLACED].successor(self.pods)
+        for address in [*self.plane.addresses, *(it for pod in (*self.pods.values(), spare) for it in pod.addresses)]:
+            with socket.socket() as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    sock.bind(address)
+                    sock.listen()
+                except OSError as error:
+                    raise DemoError(
+                        f"{show(address)} cannot be had: {error.strerror}. If another demo runs, or something "
+                        f"else has the port, move all ports: DEMO_PORT_BASE={_other(self.front.base)} make demo"
+                    ) from None
 
     def _made(self, name: str) -> Path:
         place = self._directory / name

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.demo.child import DemoError
 from deploy.demo.pods import BASE
 
-LEAST_S = 5.0
+LEAST_S = 10.0
 LONGEST_S = 86_400.0
 PORTS = range(1024, 65_536 - 80)
 

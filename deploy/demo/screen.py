@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from deploy.demo.canary import Share
 from deploy.demo.metrics import Lane, LaneKey
 from deploy.demo.tally import Tally
 from deploy.demo.watch import Change, Endpoint, plain
@@ -24,6 +25,12 @@ LEGEND = Text.assemble(
 )
 
 
+LABEL = 12
+BAR = 16
+ROW = 3
+"""So many instances stand beside each other."""
+
+
 class Texts(NamedTuple):
     """What stands in the frame's head."""
 
@@ -34,8 +41,8 @@ class Texts(NamedTuple):
     time: str
 
 
-def frame(texts: Texts, tally: Tally, change: Change) -> RenderableType:
-    """The whole picture. `tally` and `change` are of this act so far."""
+def frame(texts: Texts, tally: Tally, change: Change, share: Share, away_s: float | None) -> RenderableType:
+    """The whole picture. `tally` and `change` are of this act so far; `away_s`: so long without a control plane."""
     head = Text.assemble((f"{texts.act}  ", "bold cyan"), (texts.title, "bold"), "\n", (texts.watch_for, "dim"))
     panel = Panel(
         head,
@@ -45,7 +52,8 @@ def frame(texts: Texts, tally: Tally, change: Change) -> RenderableType:
         subtitle_align="right",
         border_style="cyan",
     )
-    return Group(panel, _users(tally), Text(), _routes(change), Text(), LEGEND, _instances(change))
+    above = (panel, _users(tally), _canary(share), _plane(change, away_s), Text())
+    return Group(*above, _routes(change), LEGEND, _instances(change))
 
 
 def percent(part: float | None) -> str:
@@ -64,12 +72,39 @@ def milliseconds(seconds: float | None) -> str:
 def _users(tally: Tally) -> Text:
     style = "bold red" if tally.failed else "bold green"
     return Text.assemble(
-        (" users see ", f"{style} reverse"),
+        (f"{' users see':{LABEL}}", f"{style} reverse"),
         (f" {percent(tally.success)} success", style),
         f"   {tally.failed} of {tally.requests} pages failed",
         f"   p50 {milliseconds(tally.quantile_s(0.5))}   p99 {milliseconds(tally.quantile_s(0.99))}",
         no_wrap=True,
     )
+
+
+def _canary(share: Share) -> Text:
+    text = Text.assemble((f"{' canary':{LABEL}}", "bold magenta reverse"), no_wrap=True)
+    if share.asked is None:
+        return text.append(" the rule `everyone` of reviews is gone")
+    part = share.asked if share.measured is None else share.measured
+    new = round(part * BAR)
+    text.append(" v1 ").append("░" * (BAR - new), "dim").append("█" * new, "magenta").append(" v2   asked ")
+    text.append(f"{share.asked * 100:.3g} %", "bold")
+    if share.measured is not None:
+        text.append("   gets ").append(f"{share.measured * 100:.3g} %", "bold").append(f" of {share.total} calls")
+    return text
+
+
+def _plane(change: Change, away_s: float | None) -> Text:
+    style = "bold cyan" if away_s is None else "bold red"
+    text = Text.assemble((f"{' control':{LABEL}}", f"{style} reverse"), no_wrap=True)
+    if away_s is not None:
+        return text.append(f" ✖ away for {away_s:.0f} s", style).append("   the sidecars go on with what they know")
+    if change.plane is None:
+        return text
+    text.append(" ● ", "green").append(f"{change.plane.sidecars} sidecars connected")
+    if change.plane.ack_s is not None:
+        text.append("   from write to Ack ").append(milliseconds(change.plane.ack_s), "bold")
+        text.append(f" ({change.plane.acks} Ack{'' if change.plane.acks == 1 else 's'})")
+    return text
 
 
 def _routes(change: Change) -> Table:
@@ -101,11 +136,12 @@ def _lane(key: LaneKey, lane: Lane, seconds: float) -> list[Text | str]:
 def _instances(change: Change) -> Table:
     table = Table(box=None, pad_edge=False, expand=True, show_header=False, padding=(0, 1))
     table.add_column(min_width=12, no_wrap=True, ratio=2)
-    groups = [(name, list(group)) for name, group in groupby(change.endpoints, lambda endpoint: endpoint.service)]
-    for _ in range(max((len(group) for _, group in groups), default=1)):
+    for _ in range(ROW):
         table.add_column(no_wrap=True, ratio=3)
-    for name, group in groups:
-        table.add_row(f" {name}", *(_instance(endpoint, change) for endpoint in group))
+    for name, group in groupby(change.endpoints, lambda endpoint: endpoint.service):
+        texts = [_instance(endpoint, change) for endpoint in group]
+        for n in range(0, len(texts), ROW):
+            table.add_row("" if n else f" {name}", *texts[n : n + ROW])
     return table
 
 

@@ -12,9 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from deploy.demo.acts import ACTS, Act, Record, Trouble
-from deploy.demo.child import Child, python
+from deploy.demo.acts import ACTS, Act, Deed, Record
+from deploy.demo.canary import Canary
+from deploy.demo.child import Child, DemoError, python
 from deploy.demo.cluster import Cluster
+from deploy.demo.deeds import Deeds
 from deploy.demo.pods import Pod, show
 from deploy.demo.tally import Tally
 from deploy.demo.watch import Change, Watch
@@ -22,6 +24,11 @@ from deploy.demo.watch import Change, Watch
 ROUND_S = 120.0
 """All acts together, when there is no end: long enough for a bad average to fade before its instance is on again."""
 LOOK_S = 0.5
+SOON_S = 0.15
+"""The second look at other weights, from which on is counted."""
+LEAST_S = 0.8
+"""Every act goes on for so long after its deed: time for looks that can be compared."""
+POLL_S = 0.05
 LAST_S = 5.0
 """How long the users may take to leave."""
 REMEMBERED = 64
@@ -52,8 +59,11 @@ class Show:
         self.victim: Pod | None = None
         self.tally = Tally()
         self.change: Change | None = None
+        self.canary = Canary()
+        self._away_since: float | None = None
         self._began: deque[tuple[float, Act]] = deque(maxlen=REMEMBERED)
-        self._watch = Watch(list(cluster.pods.values()))
+        self._watch = Watch(cluster.pods, cluster.plane)
+        self._deeds = Deeds(cluster)
         self._log = directory / "users.log"
         self._audience = audience
 
@@ -67,35 +77,53 @@ class Show:
         """Since the first act began."""
         return time.monotonic() - self._started
 
+    @property
+    def away_s(self) -> float | None:
+        """For how long the control plane has not answered, None while it does."""
+        return None if self._away_since is None else time.monotonic() - self._away_since
+
     async def run(self, seconds: float | None) -> None:
         """Perform for so long, or without end. Cancelled, it lets the users leave as well. Raises DemoError."""
         self._users = Child(
             "the users", python("deploy.demo.users", show(self.cluster.front.inbound)), self._log, piped=True
         )
+        self._began.append((time.monotonic(), ACTS[0]))
         listening = asyncio.create_task(self._listen())
         try:
-            self._before = self._last = await self._watch.look()
+            while not self.has_users:
+                self._users.check()
+                await asyncio.sleep(POLL_S)
+            self._last = await self._watch.look()
+            await self._look()
             self._started = time.monotonic()
-            end = self._started
-            for act in _program(seconds):
-                end += act.share * (seconds or ROUND_S)
-                await self._perform(act, end)
+            for act, span_s in _program(seconds, self._started):
+                await self._perform(act, span_s)
         finally:
             await self._dismiss(listening)
 
-    async def _perform(self, act: Act, end: float) -> None:
+    async def _perform(self, act: Act, span_s: float) -> None:
+        """Let an act last so long, or as long as its deed takes."""
         base, victim = self._last, self._choose(act)
-        former = self.victim.name if self.victim else ""
-        names = {"victim": victim.name if victim else "", "former": former}
+        newcomer = victim.successor(self.cluster.pods) if victim and act.deed is Deed.REPLACE else None
+        pods = {"former": self.victim, "victim": victim, "newcomer": newcomer}
+        names = {role: pod.name if pod else "nobody" for role, pod in pods.items()}
         self.act, self.victim, self.tally = act, victim, Tally()
         self.title, self.watch_for = act.title.format(**names), act.watch_for.format(**names)
+        end = time.monotonic() + span_s
         self._began.append((time.monotonic(), act))
         self._audience.on_act(self)
-        await self._afflict()
+        deed = asyncio.create_task(self._do(act, victim, newcomer, span_s))
         is_ejected, change = False, None
         try:
-            while (left := end - time.monotonic()) > 0:
-                await asyncio.sleep(min(LOOK_S, left))
+            while not deed.done() or time.monotonic() < end:
+                if deed.done():
+                    pause_s = LOOK_S if self.canary.has_base else SOON_S
+                    await asyncio.sleep(min(pause_s, max(0.0, end - time.monotonic())))
+                else:
+                    await asyncio.wait({deed}, timeout=LOOK_S)
+                    end = max(end, time.monotonic() + LEAST_S)
+                if deed.done():
+                    deed.result()
                 self.cluster.check()
                 self._users.check()
                 await self._look()
@@ -103,36 +131,32 @@ class Show:
                 is_ejected = is_ejected or names["victim"] in change.ejected
                 self._audience.on_look(self)
         finally:
+            note = await _result(deed)
             if change is not None:
-                self.records[act.word].close(names["victim"], change, is_ejected)
+                share = self.canary.share
+                self.records[act.word].close(names["victim"], change, note, share, is_ejected=is_ejected)
                 self._audience.on_end(self)
-        await self._heal()
+        await self._deeds.undo(act, victim)
+
+    async def _do(self, act: Act, victim: Pod | None, newcomer: Pod | None, span_s: float) -> str:
+        if act.deed is Deed.SHIFT and self.canary.asked == act.percent / 100:
+            return ""
+        return await self._deeds.do(act, victim, newcomer, span_s)
 
     async def _look(self) -> None:
         self._before, self._last = self._last, await self._watch.look()
+        self.canary.take(self._last.asked, self._last.lanes)
+        if self._last.plane is not None:
+            self._away_since = None
+        elif self._away_since is None:
+            self._away_since = self._last.at
 
     def _choose(self, act: Act) -> Pod | None:
         """The instance that has just had the most requests: one in little use would not be missed."""
-        if act.trouble is Trouble.NONE:
+        if not act.service:
             return None
         requests = Change.between(self._before, self._last).requests_of(act.service)
-        return self.cluster.pods[max(requests, key=lambda name: requests[name])]
-
-    async def _afflict(self) -> None:
-        if self.victim is None:
-            return
-        if self.act.trouble is Trouble.KILLED:
-            self.cluster.kill_pod(self.victim)
-        else:
-            await self.cluster.set_mood(self.victim, self.act.trouble.value)
-
-    async def _heal(self) -> None:
-        if self.victim is None:
-            return
-        if self.act.trouble is Trouble.KILLED:
-            self.cluster.start_pod(self.victim)
-        else:
-            await self.cluster.set_mood(self.victim, "well")
+        return self.cluster.pods[max(requests, key=lambda name: requests[name])] if requests else None
 
     async def _listen(self) -> None:
         """Count what users tell, for the act in which each request began."""
@@ -153,5 +177,19 @@ class Show:
         self._users.kill()
 
 
-def _program(seconds: float | None) -> Iterator[Act]:
-    return iter(ACTS) if seconds else itertools.cycle(ACTS)
+async def _result(deed: asyncio.Task[str]) -> str:
+    """What a deed came to; one that is not done is given up."""
+    deed.cancel()
+    with suppress(asyncio.CancelledError, DemoError):
+        return await deed
+    return "not done"
+
+
+def _program(seconds: float | None, began: float) -> Iterator[tuple[Act, float]]:
+    """The acts, and how long each is to last: its share of the time that is left."""
+    if seconds is None:
+        yield from ((act, act.share * ROUND_S) for act in itertools.cycle(ACTS))
+        return
+    for n, act in enumerate(ACTS):
+        left = began + seconds - time.monotonic()
+        yield act, max(0.0, left * act.share / sum(later.share for later in ACTS[n:]))

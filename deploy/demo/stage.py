@@ -10,7 +10,8 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from deploy.demo.acts import ACTS, Trouble, calls
+from deploy.demo.acts import ACTS, Deed, calls
+from deploy.demo.child import ROOT
 from deploy.demo.cluster import Cluster
 from deploy.demo.options import Options
 from deploy.demo.pods import show
@@ -20,19 +21,23 @@ from deploy.demo.show import Show
 LINE_S = 5.0
 """A line so often where there is no terminal."""
 PICTURE_WIDTH = 96
-PICTURED = Trouble.FAILING
+PICTURED = Deed.AWAY
 """The act whose end the picture shows."""
 
 HINTS = """\
-In a second terminal you can
+In a second terminal, in the same folder, you can
 
+  speak with the control plane:
+    . {env}
+    meshctl get httproutes
+    meshctl route shift reviews v2=30
+    meshctl proxies
+    meshctl explain http://reviews/1 --from shop/front
   call a service as the front end does, through its sidecar:
-    curl --proxy http://{outbound} http://catalog/1
-    curl --proxy http://{outbound} -H 'x-tester: yes' http://reviews/1
+    curl --proxy http://{outbound} http://reviews/1
   see what the front end's sidecar knows:
     curl 'http://{admin}/endpoints?format=text'
-    curl http://{admin}/metrics
-    curl http://{admin}/config
+    curl http://{admin}/stream
   make an application fail yourself (failing, slow, well), past the mesh:
     curl -X PUT http://{app}/mood/failing
 """
@@ -61,7 +66,8 @@ class Stage:
         """Say what can be tried meanwhile."""
         front = self._cluster.front
         failing = next(pod for pod in self._cluster.pods.values() if pod.name == "reviews-v2-1")
-        text = HINTS.format(outbound=show(front.outbound), admin=show(front.admin), app=show(failing.app))
+        env = self._cluster.plane.env.relative_to(ROOT)
+        text = HINTS.format(env=env, outbound=show(front.outbound), admin=show(front.admin), app=show(failing.app))
         if not self._cluster.has_tls:
             text += "\nThere is no openssl program here to make certificates with: the sidecars speak plain HTTP.\n"
         ending = "Ctrl-C ends all of it." if self._options.seconds is None else f"It takes {self._options.seconds:g} s."
@@ -83,7 +89,7 @@ class Stage:
         """Say how an act went."""
         if not self._is_live:
             self._tell(show)
-        if self._options.picture is not None and show.act.trouble is PICTURED:
+        if self._options.picture is not None and show.act.deed is PICTURED:
             self._draw(show)
 
     def _frame(self, show: Show) -> RenderableType:
@@ -91,7 +97,7 @@ class Stage:
         act = f"act {ACTS.index(show.act) + 1} of {len(ACTS)}"
         place = f"shop, {'mTLS' if self._cluster.has_tls else 'plain HTTP'} between the sidecars"
         texts = Texts(place, act, show.title, show.watch_for, f"{show.elapsed_s:.0f} s")
-        return frame(texts, show.tally, show.change)
+        return frame(texts, show.tally, show.change, show.canary.share, show.away_s)
 
     def _tell(self, show: Show) -> None:
         assert show.change is not None
@@ -100,7 +106,8 @@ class Stage:
         self._console.print(
             f"  {show.elapsed_s:5.1f} s  users: {tally.requests} pages, {tally.failed} failed, "
             f"p50 {milliseconds(tally.quantile_s(0.5))}, p99 {milliseconds(tally.quantile_s(0.99))}; "
-            f"{calls(show.change.retries)} repeated; "
+            f"{calls(show.change.retries)} repeated; {show.canary.share}; "
+            f"control plane: {'serving' if show.away_s is None else 'away'}; "
             f"ejected: {', '.join(show.change.ejected) or 'none'}; avoided: {', '.join(show.change.avoided) or 'none'}",
             soft_wrap=True,
         )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
+from deploy.demo import canary
 from deploy.demo.client import ResponseError, call
 from deploy.demo.metrics import Lane, LaneKey, parse
-from deploy.demo.pods import NAMESPACE, Pod
+from deploy.demo.plane import Plane, State
+from deploy.demo.pods import NAMESPACE, Pod, show
 
 PATIENCE_S = 2.0
 AVOIDED = 4.0
@@ -31,12 +33,17 @@ class Endpoint(NamedTuple):
 
 @dataclass(slots=True)
 class Look:
-    """A reading. `lanes` are those of the front end's sidecar, `pods` what each instance's own sidecar has counted."""
+    """A reading. `lanes` are those of the front end's sidecar, `pods` what each instance's own sidecar has counted.
+
+    `asked` is the canary's share in the front end's configuration; `plane` None while the control plane is away.
+    """
 
     at: float
     lanes: dict[LaneKey, Lane]
     pods: dict[str, Lane]
     endpoints: list[Endpoint]
+    asked: float | None
+    plane: State | None
 
 
 @dataclass(slots=True)
@@ -47,12 +54,14 @@ class Change:
     lanes: dict[LaneKey, Lane]
     pods: dict[str, Lane]
     endpoints: list[Endpoint]
+    plane: State | None = None
 
     @classmethod
     def between(cls, base: Look, look: Look) -> Change:
         lanes = {key: lane.since(base.lanes.get(key)) for key, lane in look.lanes.items()}
         pods = {name: lane.since(base.pods.get(name)) for name, lane in look.pods.items()}
-        return cls(look.at - base.at, lanes, pods, look.endpoints)
+        plane = look.plane.since(base.plane) if look.plane else None
+        return cls(look.at - base.at, lanes, pods, look.endpoints, plane)
 
     @property
     def retries(self) -> int:
@@ -88,23 +97,27 @@ class Change:
 class Watch:
     """Reads the sidecars of all Pods. Of one that does not answer (it is dead, or too busy) the last word holds."""
 
-    def __init__(self, pods: Collection[Pod]) -> None:
-        self._front = next(pod for pod in pods if pod.is_caller)
+    def __init__(self, pods: Mapping[str, Pod], plane: Plane) -> None:
+        self._front = next(pod for pod in pods.values() if pod.is_caller)
         self._pods = pods
+        self._plane = plane
         self._pages: dict[tuple[str, str], str] = {}
-        self._names = {f"{pod.inbound[0]}:{pod.inbound[1]}": pod.name for pod in pods}
 
     async def look(self) -> Look:
-        pages = await asyncio.gather(
-            self._get(self._front, "/endpoints"), *(self._get(pod, "/metrics") for pod in self._pods)
+        pods = list(self._pods.values())
+        places = [(self._front, "/endpoints"), (self._front, "/config"), *((pod, "/metrics") for pod in pods)]
+        state, (rows, config, *pages) = await asyncio.gather(
+            self._plane.state(), asyncio.gather(*(self._get(*place) for place in places))
         )
-        rows = json.loads(pages[0] or '{"endpoints": []}')["endpoints"]
-        read = {pod.name: parse(page) for pod, page in zip(self._pods, pages[1:], strict=True)}
+        read = {pod.name: parse(page) for pod, page in zip(pods, pages, strict=True)}
+        names = {show(pod.inbound): pod.name for pod in pods if not pod.is_caller}
         return Look(
             time.monotonic(),
             {key: lane for key, lane in read[self._front.name].items() if key.service},
             {name: _inbound(lanes) for name, lanes in read.items()},
-            [endpoint for row in rows if (endpoint := self._endpoint(row)) is not None],
+            [_endpoint(row, name) for row in _rows(rows) if (name := names.get(str(row["address"])))],
+            canary.asked(config),
+            state,
         )
 
     async def _get(self, pod: Pod, path: str) -> str:
@@ -116,18 +129,15 @@ class Watch:
             pass
         return self._pages.get((pod.name, path), "")
 
-    def _endpoint(self, row: dict[str, str | float]) -> Endpoint | None:
-        pod = self._names.get(str(row["address"]))
-        service = plain(str(row["backend"]))
-        if pod is None or pod == self._front.name:
-            return None  # nobody calls the front end through the mesh
-        return Endpoint(
-            service,
-            pod,
-            str(row["state"]),
-            float(row["ewma_ms"]),
-            float(row["ejected_for_s"]),
-        )
+
+def _rows(page: str) -> list[dict[str, str | float]]:
+    rows: list[dict[str, str | float]] = json.loads(page or '{"endpoints": []}')["endpoints"]
+    return sorted(rows, key=lambda row: str(row["backend"]))
+
+
+def _endpoint(row: dict[str, str | float], pod: str) -> Endpoint:
+    backend, state = plain(str(row["backend"])), str(row["state"])
+    return Endpoint(backend, pod, state, float(row["ewma_ms"]), float(row["ejected_for_s"]))
 
 
 def plain(name: str) -> str:

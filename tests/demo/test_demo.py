@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.demo.acts import ACTS
 from deploy.demo.child import ROOT
 
 PATIENCE_S = 60
@@ -26,10 +27,11 @@ class Demo:
     def __init__(self, place: Path, base: int | None = None, **env: str) -> None:
         self.base = base or free_base()
         self.place = place
+        self.env = ROOT / "build" / f"demo-{self.base}.env"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "deploy.demo"],
             cwd=ROOT,
-            env={**os.environ, "DEMO_PORT_BASE": str(self.base), "TMPDIR": str(place), "COLUMNS": "160", **env},
+            env={**os.environ, "DEMO_PORT_BASE": str(self.base), "TMPDIR": str(place), "COLUMNS": "220", **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -52,8 +54,10 @@ class Demo:
         """Processes and listeners of it, and files."""
         commands = list(_commands())
         ports = [f"127.0.10.1:{self.base + offset}" for offset in (0, 1, 6, 80)]
+        ports += [f"127.0.10.2:{self.base + offset}" for offset in (10, 12, 14)]
         found = [command for command in commands if any(port in command for port in ports)]
         found += [port for port in ports if _is_open(port)]
+        found += [str(self.env)] if self.env.exists() else []
         return found + [str(path) for path in self.place.iterdir()]
 
 
@@ -85,19 +89,27 @@ def place(tmp_path: Path) -> Path:
 
 def test_users_notice_nothing_and_nothing_is_left(tmp_path: Path, place: Path) -> None:
     picture = tmp_path / "demo.svg"
-    demo = Demo(place, DEMO_SECONDS="8", DEMO_PICTURE=str(picture))
+    demo = Demo(place, DEMO_SECONDS="10", DEMO_PICTURE=str(picture))
     code, out, err = demo.finish()
     assert (code, err) == (0, ""), out
     summary = re.search(r"Users noticed nothing: (\d+) pages, 0 failed", out)
     assert summary is not None, out
     assert int(summary[1]) > 100
-    acts = dict(re.findall(r"^(all well|killed|failing|slow|recovered) +(\d+) +0 ", out, re.MULTILINE))
+    words = "|".join(act.word for act in ACTS)
+    acts = dict(re.findall(rf"^({words}) +(\d+) +0 ", out, re.MULTILINE))
     assert sum(map(int, acts.values())) == int(summary[1])
-    assert len(acts) == 5
+    assert len(acts) == len(ACTS)
+    assert re.search(r"^all well .*v2 asked 0 %, measured 0 % of [1-9]", out, re.MULTILINE), out
+    assert re.search(r"^canary 50 % .*v2 asked 50 %, measured [1-9].*from write to Ack", out, re.MULTILINE), out
+    assert re.search(r"^away .*v2 asked 50 %, measured [1-9]", out, re.MULTILINE), out
+    assert re.search(
+        r"^restarted .*v2 asked 100 %, measured (100|9.+) % of [1-9].*from write to Ack", out, re.MULTILINE
+    ), out
+    assert re.search(r"^replaced .*catalog-\d gone, catalog-4 in its place", out, re.MULTILINE), out
     assert re.search(r"killed .*\d+ calls? repeated", out), out
-    assert re.search(r"failing .*[1-9]\d* x 503, [1-9]\d* calls? repeated; catalog-\d (ejected|avoided)", out), out
+    assert re.search(r"failing .*[1-9]\d* x 503; [1-9]\d* calls? repeated; catalog-\d (ejected|avoided)", out), out
     assert "\x1b" not in out
-    assert "catalog-" in picture.read_text()
+    assert "away&#160;for" in picture.read_text()
     assert demo.left() == []
 
 
@@ -121,9 +133,11 @@ def test_its_children_end_with_it_even_when_it_is_killed(place: Path) -> None:
     demo.process.kill()
     demo.finish()
     deadline = time.monotonic() + 10
-    while [word for word in demo.left() if str(place) not in word] and time.monotonic() < deadline:
+    kept = (str(place), str(demo.env))
+    while [word for word in demo.left() if not word.startswith(kept)] and time.monotonic() < deadline:
         os.sched_yield()
-    assert [word for word in demo.left() if not word.startswith(str(place))] == []
+    assert [word for word in demo.left() if not word.startswith(kept)] == []
+    demo.env.unlink()
 
 
 def test_a_port_that_is_taken_is_named_and_nothing_is_started(place: Path) -> None:
