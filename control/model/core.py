@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from control.model.objects import EndpointSlice, Service
 from control.model.schema import Flaw, shown
 from meshproxy.wire.address import address_problem
+
+MAX_ADDRESS_CHARS = 45
+"""Of IPv6's longest form: what is longer is no address, and is not remembered."""
 
 
 def check_service(service: Service) -> list[Flaw]:
@@ -44,7 +48,8 @@ def check_endpoint_slice(slice_: EndpointSlice) -> list[Flaw]:
         return flaws
     for i, endpoint in enumerate(slice_.endpoints):
         for j, address in enumerate(endpoint.addresses):
-            if problem := _address_problem(address, slice_.address_type):
+            look = _recall_problem if len(address) <= MAX_ADDRESS_CHARS else _address_problem
+            if problem := look(address, slice_.address_type):
                 flaws.append(Flaw(f"endpoints[{i}].addresses[{j}]", problem))
     return flaws
 
@@ -57,3 +62,7 @@ def _address_problem(address: str, family: str) -> str:
     if family != f"IPv{ip.version}":
         return f"{address} is IPv{ip.version}; allowed: {family}, the slice's addressType"
     return address_problem(str(ip))
+
+
+_recall_problem = lru_cache(maxsize=16_384)(_address_problem)
+"""Most endpoints of a slice are those of the version before it."""

@@ -7,7 +7,7 @@ written after the Kubernetes API reference. A keyword that is not evaluated here
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, NamedTuple, TypeAlias
 
@@ -20,6 +20,8 @@ JSON = Any
 
 MAX_SHOWN_CHARS = 80
 MAX_STEP_CHARS = 320
+MEMO_CHARS = 128
+"""Strings up to this length are remembered with the pattern: the next version of an object repeats most of them."""
 _FORMATS = {
     "int32": (-(2**31), 2**31 - 1),
     "int64": (-(2**63), 2**63 - 1),
@@ -217,6 +219,15 @@ def _kind(value: JSON) -> str:
 
 
 def _matches(pattern: str, value: str) -> bool:
+    return (_recall if len(value) <= MEMO_CHARS else _search)(pattern, value)
+
+
+@lru_cache(maxsize=16_384)
+def _recall(pattern: str, value: str) -> bool:
+    return _search(pattern, value)
+
+
+def _search(pattern: str, value: str) -> bool:
     # As bytes: for text the library counts characters, which costs more than the search.
     return _compiled(pattern).search(value.encode()) is not None
 

@@ -1,4 +1,7 @@
-"""Measure the sidecar beside its peers (`python -m tests.bench`), or see where its time goes (`... profile`)."""
+"""Measure the sidecar beside its peers, and the control plane (`python -m tests.bench`).
+
+`... profile` shows where the sidecar's time goes.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from tests.bench import tools
 from tests.bench.flame import profile
 from tests.bench.place import Place, choose_cores
 from tests.bench.plan import Plan
+from tests.bench.process import StartError
 from tests.bench.report import Sheet, as_markdown, as_text
 from tests.bench.subjects import PAIRS, PLAIN
 from tests.bench.suites import SUITES, VARIANTS
@@ -44,8 +48,10 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    known = [name for name in PLAIN if name != "before"]
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the sidecar beside its peers.")
+    known = [*(name for name in PLAIN if name != "before"), "meshcontrol"]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measure the sidecar and the control plane."
+    )
     parser.add_argument("command", nargs="?", choices=["measure", "profile"], default="measure")
     parser.add_argument("--suite", type=_chosen(SUITES), default=list(SUITES), help=f"some of {','.join(SUITES)}")
     parser.add_argument("--subjects", type=_chosen(known), default=known, help=f"some of {','.join(known)}")
@@ -82,9 +88,13 @@ def _measure(place: Place, options: argparse.Namespace) -> int:
     plan = Plan(place, options.rounds, options.seconds, WARM_S, options.subjects)
     sheets = []
     for name in options.suite:
-        for sheet in SUITES[name](plan):
-            sheets.append(sheet)
-            print((as_markdown if options.markdown else as_text)(sheet), end="\n\n", flush=True)
+        try:
+            for sheet in SUITES[name](plan):
+                sheets.append(sheet)
+                print((as_markdown if options.markdown else as_text)(sheet), end="\n\n", flush=True)
+        except StartError as error:
+            plan.failed = True
+            plan.notice(f"{name} is not complete: {error}")
     plan.finish()
     print(*(f"{name}: {value}" for name, value in facts.items()), sep="\n")
     print(f"{plan.rounds} rounds of {plan.seconds:g} s in turns, medians; every round in {options.out}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.place import HOST, ROOT, Place, core_busy_s
+from tests.bench.plane import Plane
 from tests.bench.subjects import Subject
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
@@ -70,6 +71,15 @@ def transfer(place: Place, subject: Subject, way: str, size_bytes: int) -> Sampl
     result = json.loads(_python(place, "tests.bench.bulk", subject.port, way, size_bytes))
     sample = {"bytes_s": size_bytes / result["seconds"], "failed": result["failed"]}
     return sample | meter.read(1)
+
+
+def writes(place: Place, plane: Plane, connections: int, seconds: float) -> Sample:
+    """Route changes by tests.bench.writers: its rps, percentiles, failed; what Meter reads."""
+    meter = Meter.start(place, plane)
+    sample: Sample = json.loads(
+        _python(place, "tests.bench.writers", plane.port, plane.token_file, connections, seconds)
+    )
+    return sample | meter.read(sample["requests"])
 
 
 def parse(output: str) -> Sample:

@@ -156,14 +156,14 @@ def _result(latencies: list[float], lags: list[float], failed: int, seconds: flo
     lags.sort()
     result = {"rps": len(latencies) / seconds, "failed": failed}
     for name, values in (("", latencies), ("lag_", lags)):
-        for percentile in (50, 90, 99, 99.9, 100):
-            result[f"{name}p{percentile:g}_us"] = _percentile(values, percentile) * 1e6
+        for share in (50, 90, 99, 99.9, 100):
+            result[f"{name}p{share:g}_us"] = percentile(values, share) * 1e6
     return result
 
 
-def _percentile(ordered: list[float], percentile: float) -> float:
-    """Nearest rank."""
-    return ordered[max(0, -int(-len(ordered) * percentile // 100) - 1)] if ordered else 0.0
+def percentile(ordered: list[float], share: float) -> float:
+    """The value that so many per cent do not exceed, by nearest rank; 0 of none."""
+    return ordered[max(0, -int(-len(ordered) * share // 100) - 1)] if ordered else 0.0
 
 
 if __name__ == "__main__":

@@ -93,6 +93,6 @@ class Plan:
     def _judge(self, sheet: Sheet) -> None:
         for subject, samples in sheet.samples.items():
             self.others = max(self.others, *(sample.get("others", 0.0) for sample in samples))
-            if count := sum(sample["failed"] for sample in samples):
+            if count := sum(sample.get("failed", 0) for sample in samples):
                 self.failed = True
                 self.notice(f"{subject}: {count:.0f} requests failed in: {sheet.title}")

@@ -25,6 +25,12 @@ class Column:
     worst: bool = False
 
 
+BUSY = Column("busy", "core busy %", scale=100)
+OTHERS = Column("others", "by others %", scale=100, worst=True)
+"""Whatever else ran on the proxies' core: the more, the less the row is worth."""
+FAILED = Column("failed", "failed", worst=True)
+
+
 @dataclass
 class Sheet:
     """One table: rounds of samples for each subject, in the order of the rows."""

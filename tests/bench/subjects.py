@@ -66,8 +66,8 @@ def envoy_pair(place: Place) -> Subject:
     return _ready("envoy", outbound, [server, client])
 
 
-def meshproxy(place: Place, services: int = 1) -> Subject:
-    return _sidecar(place, "meshproxy", None, services)
+def meshproxy(place: Place, services: int = 1, spares: int = 0) -> Subject:
+    return _sidecar(place, "meshproxy", None, services, spares)
 
 
 def before(place: Place) -> Subject:
@@ -83,9 +83,9 @@ def before_pair(place: Place) -> Subject:
     return _sidecar_pair(place, "before", place.before)
 
 
-def _sidecar(place: Place, name: str, tree: Path | None, services: int = 1) -> Subject:
+def _sidecar(place: Place, name: str, tree: Path | None, services: int = 1, spares: int = 0) -> Subject:
     outbound = free_port()
-    snapshot = mesh.snapshot(place, endpoint=place.upstream, services=services)
+    snapshot = mesh.snapshot(place, endpoint=place.upstream, services=services, spares=spares)
     return _ready(name, outbound, [mesh.client(place, name, snapshot, outbound, tree=tree)])
 
 
@@ -144,6 +144,7 @@ NEEDS = {
     "envoy": "envoy",
     "meshproxy": "meshproxy",
     "before": "meshproxy",
+    "meshcontrol": "meshcontrol",
 }
 """The program that each subject needs."""
 

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
+from tests.bench.control import push, writing
 from tests.bench.load import Sample, closed_loop, open_loop, transfer
 from tests.bench.place import Place, start_origin
 from tests.bench.plan import Plan
-from tests.bench.report import Column, Sheet, grouped
+from tests.bench.pushes import pushes
+from tests.bench.report import BUSY, FAILED, OTHERS, Column, Sheet, grouped
 from tests.bench.subjects import PAIRS, PLAIN, Subject, envoy, meshproxy
 
 RATES = (1_000, 5_000, 10_000)
@@ -22,10 +24,6 @@ VARIANTS = {
     "unique": "one field differs in every request",
     "fields": "ten typical fields, one of them unique",
 }
-BUSY = Column("busy", "core busy %", scale=100)
-OTHERS = Column("others", "by others %", scale=100, worst=True)
-"""Whatever else ran on the proxies' core: the more, the less the row is worth."""
-FAILED = Column("failed", "failed", worst=True)
 CLOSED_LOOP = [
     Column("rps", "requests/s", spread=True, ratio=True),
     Column("cpu_us", "CPU us/request", 1, ratio=True),
@@ -159,4 +157,7 @@ SUITES: dict[str, Suite] = {
     "mtls": mtls,
     "services": services,
     "bodies": bodies,
+    "push": push,
+    "writes": writing,
+    "pushes": pushes,
 }

@@ -100,8 +100,6 @@ def test_a_first_answer_that_is_no_200_ends_the_run(server: Server) -> None:
         pace.run(port(server), 500, 0.2, 0)
 
 
-@pytest.mark.parametrize(
-    ("percentile", "expected"), [(50, 5.0), (90, 9.0), (99, 10.0), (99.9, 10.0), (100, 10.0), (1, 1.0)]
-)
-def test_percentiles_are_by_nearest_rank(percentile: float, expected: float) -> None:
-    assert pace._percentile([float(n) for n in range(1, 11)], percentile) == expected
+@pytest.mark.parametrize(("share", "expected"), [(50, 5.0), (90, 9.0), (99, 10.0), (99.9, 10.0), (100, 10.0), (1, 1.0)])
+def test_percentiles_are_by_nearest_rank(share: float, expected: float) -> None:
+    assert pace.percentile([float(n) for n in range(1, 11)], share) == expected

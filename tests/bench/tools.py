@@ -26,9 +26,8 @@ def find() -> dict[str, str]:
         print(f"installing {' '.join(absent)} ...", file=sys.stderr, flush=True)
         _apt(["update"])
         _apt(["install", "-y", "--no-install-recommends", *absent])
-    return {
-        name: path for name in (*PACKAGES, "envoy", "meshproxy", "meshctl", "py-spy", "perf") if (path := _which(name))
-    }
+    own = ("meshproxy", "meshcontrol", "meshctl")
+    return {name: path for name in (*PACKAGES, *own, "envoy", "py-spy", "perf") if (path := _which(name))}
 
 
 def describe(tools: dict[str, str]) -> dict[str, str]:
