@@ -11,11 +11,9 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
-import msgspec
-
 from control.compile.compiler import Compiler
 from control.index.index import Index
-from control.model.decode import Known, ObjectError, decode, type_of
+from control.model.decode import Known, ObjectError, recall, type_of
 from control.model.kinds import Kind
 from control.model.objects import Key
 from control.push.coalesce import Coalescer
@@ -32,6 +30,8 @@ class Event(Protocol):
     def kind(self) -> Kind: ...
     @property
     def key(self) -> Key: ...
+    @property
+    def version(self) -> int: ...
     @property
     def body(self) -> bytes: ...
 
@@ -54,8 +54,12 @@ class Feed:
         on_routes: Callable[[set[Key]], None],
         observe: Callable[[float, int], None],
     ) -> None:
+        self.version = 0
+        """Up to which changes of the source were taken."""
         self.refused = 0
         """Objects of the source that could not be read; they count as absent."""
+        self.failed = 0
+        """Resources that could not be compiled, which is a defect; they stay as they were."""
         self._loop = loop
         self._index = index
         self._compiler = compiler
@@ -67,8 +71,9 @@ class Feed:
         self._touched: set[str] = set()
         self._since = 0.0
 
-    def load(self, objects: Iterable[tuple[Kind, Key, bytes]]) -> None:
+    def load(self, objects: Iterable[tuple[Kind, Key, bytes]], version: int) -> None:
         """Take all objects that there are at the start, compile everything; nothing is published."""
+        self.version = version
         for kind, key, body in objects:
             item = self._decode(kind, key, body)
             if item is not None:
@@ -85,6 +90,7 @@ class Feed:
             kind = type_of(event.kind.name)
             touched |= self._index.apply(item) if item is not None else self._index.delete(kind, event.key)
             routes |= self._index.routes_touched(kind, event.key)
+            self.version = event.version
         if routes:
             self._on_routes(routes)
         if not touched:
@@ -99,18 +105,20 @@ class Feed:
             self._arm(delay_s)
 
     def close(self) -> None:
-        """Publish nothing more."""
+        """Publish nothing more of what waits."""
+        self._cancel()
+
+    def _arm(self, delay_s: float) -> None:
+        self._cancel()
+        self._timer = self._loop.call_later(delay_s, self._flush)
+
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _arm(self, delay_s: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(delay_s, self._flush)
-
     def _flush(self) -> None:
-        self.close()
+        self._cancel()
         touched, self._touched = self._touched, set()
         self._coalescer.on_flush(time.monotonic())
         changed = self._compile(touched)
@@ -119,14 +127,21 @@ class Feed:
 
     def _compile(self, names: Collection[str]) -> set[str]:
         started = time.monotonic()
-        changed = self._compiler.refresh(names)
+        changed: set[str] = set()
+        for name in names:
+            try:
+                changed |= self._compiler.refresh((name,))
+            except Exception:
+                # What is wrong with one must not keep the others from their sidecars, nor from ever being served again.
+                self.failed += 1
+                log.exception("%s cannot be compiled and stays as it was", name)
         self._observe(time.monotonic() - started, len(names))
         return changed
 
     def _decode(self, kind: Kind, key: Key, body: bytes) -> Known | None:
         try:
-            return decode(msgspec.json.decode(body))
-        except (ObjectError, msgspec.DecodeError) as error:
+            return recall(kind.name, body)
+        except ObjectError as error:
             # It was good when it was written: the rules have become stricter since.
             self.refused += 1
             log.error("%s %s cannot be read and counts as absent: %s", kind.name, key, error)  # noqa: TRY400

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -92,14 +91,19 @@ def run(
         str, typer.Option(envvar="MESHCONTROL_LOG_FORMAT", metavar="FORMAT", help="text or json.")
     ] = "text",
     check_config: Annotated[
-        bool, typer.Option("--check-config", envvar="MESHCONTROL_CHECK_CONFIG", help="Check the options, and end.")
+        bool,
+        typer.Option(
+            "--check-config",
+            envvar="MESHCONTROL_CHECK_CONFIG",
+            help="Check the options and what is in the data directory, change nothing, and end.",
+        ),
     ] = False,
 ) -> None:
     """Run the control plane until it is told to end (SIGTERM or Ctrl-C).
 
     Example, with the embedded store:
 
-    meshcontrol run --data-dir ./mesh
+    meshcontrol run
 
     meshctl apply -f manifests/
 
@@ -144,5 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.umask(0o077)
     main()

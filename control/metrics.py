@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.process_collector import ProcessCollector
@@ -13,9 +13,12 @@ from prometheus_client.registry import Collector
 
 from control.compile.compiler import Compiler
 from control.feed import Feed
+from control.listener import Listener
 from control.model.kinds import KINDS
 from control.store.store import Store
 
+MAX_CONNECTIONS = 64
+"""Of those who scrape, and ask for health."""
 COMPILE_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -23,6 +26,8 @@ class Metrics:
     """Registers into one registry; what counts elsewhere (streams, pushes) registers there by itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        # When each series began: twice the series for nothing that is asked of them.
+        disable_created_metrics()
         self._registry = registry
         self._compile = Histogram(
             "meshcontrol_compile_duration_seconds",
@@ -57,11 +62,21 @@ class _State(Collector):
     def collect(self) -> Iterable[Metric]:
         objects = GaugeMetricFamily("meshcontrol_objects", "Objects kept, by kind.", labels=["kind"])
         for kind in KINDS:
-            objects.add_metric([kind.name], len(self._store.list(kind)))
+            objects.add_metric([kind.name], self._store.count(kind))
         yield objects
         yield GaugeMetricFamily("meshcontrol_resources", "Compiled resources.", value=len(self._compiler.entries))
         yield GaugeMetricFamily(
             "meshcontrol_store_version", "The resource version of the latest write.", value=self._store.version
+        )
+        yield GaugeMetricFamily(
+            "meshcontrol_index_version",
+            "The resource version up to which changes were taken from the store; that of the store, or it is behind.",
+            value=self._feed.version,
+        )
+        yield CounterMetricFamily(
+            "meshcontrol_resources_failed",
+            "Resources that could not be compiled, and stay as they were: a defect.",
+            value=self._feed.failed,
         )
         yield CounterMetricFamily(
             "meshcontrol_objects_refused", "Stored objects that could not be read.", value=self._feed.refused
@@ -76,17 +91,15 @@ class MetricsServer:
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        self._listener = Listener(runner, MAX_CONNECTIONS)
 
     async def start(self, address: tuple[str, int]) -> tuple[str, int]:
         """Listen; returns the address, with the port that was taken for 0."""
-        await self._runner.setup()
-        await web.TCPSite(self._runner, *address).start()
-        host, port = self._runner.addresses[0][:2]
-        return host, port
+        return await self._listener.start(address)
 
     async def stop(self) -> None:
-        await self._runner.cleanup()
+        await self._listener.stop()
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -14,7 +14,7 @@ from control.index.index import Index
 from control.model.kinds import HTTP_ROUTE
 from control.model.objects import Key
 from control.store.store import Store, StoreError
-from control.store.verbs import Refused, Write, set_status
+from control.store.verbs import Preconditions, Refused, Write, set_status
 from meshproxy.kit.stamp import stamp_second
 
 log = logging.getLogger(__name__)
@@ -47,11 +47,16 @@ class StatusWriter:
                 del self._touched[key]
             if not self._touched:
                 self._wake.clear()
-            try:
-                await asyncio.gather(*(self._write(key) for key in keys))
-            except StoreError as error:
-                log.warning("status not written, tried again: %s", error)
-                self.on_routes(set(keys))
+            outcomes = await asyncio.gather(*(self._write(key) for key in keys), return_exceptions=True)
+            refused = False
+            for key, outcome in zip(keys, outcomes, strict=True):
+                if isinstance(outcome, StoreError):
+                    refused = True
+                    self.on_routes({key})
+                elif isinstance(outcome, Exception):
+                    # A defect, of which the other routes must not suffer; tried again when the route changes.
+                    log.error("the status of %s cannot be told", key, exc_info=outcome)
+            if refused:
                 await asyncio.sleep(RETRY_S)
 
     async def _write(self, key: Key) -> None:
@@ -63,8 +68,12 @@ class StatusWriter:
         status = status_of(self._index, route, former, stamp_second(time.time()))
         if status == former:
             return
+        # Of this version only: what another controller says in the same status since must not be lost.
+        expected = Preconditions(version=str(stored.version))
+        change = partial(set_status, status=status, write=Write(HTTP_ROUTE, key), preconditions=expected)
         try:
-            await self._store.mutate(HTTP_ROUTE, key, partial(set_status, status=status, write=Write(HTTP_ROUTE, key)))
+            await self._store.mutate(HTTP_ROUTE, key, change)
         except Refused as refused:
-            # Deleted meanwhile, or changed in a way that has its own event.
-            log.debug("status of %s not written: %s", key, refused)
+            if refused.reason not in {"Conflict", "NotFound"}:
+                raise
+            # Changed or deleted meanwhile: that has an event of its own, which leads here again.

@@ -16,7 +16,7 @@ from control.store.records import Stored
 
 
 class _Metadata(Struct):
-    labels: dict[str, str] | None = None
+    labels: dict[str, str | None] | None = None
 
 
 class _Labelled(Struct):
@@ -27,7 +27,9 @@ _labelled = msgspec.json.Decoder(_Labelled)
 
 
 def labels_of(body: bytes) -> dict[str, str]:
-    return _labelled.decode(body).metadata.labels or {}
+    labels = _labelled.decode(body).metadata.labels or {}
+    # Objects are kept as they were sent: a null is a label that is not set.
+    return {name: value for name, value in labels.items() if value is not None}
 
 
 def is_selected(selection: Selection, stored: Stored) -> bool:

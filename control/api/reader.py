@@ -120,16 +120,14 @@ async def _follow(watcher: Watcher, stream: Stream, asked: Reading) -> None:
             return
         if watcher.is_closed:
             break
-        lines = list(watcher.lines)
-        watcher.lines.clear()
-        version = watcher.version
+        lines, version = watcher.take(), watcher.version
         await stream.tell(lines)
         if asked.has_bookmarks and now >= bookmark_at:
             await stream.bookmark(version)
             bookmark_at = now + BOOKMARK_S
         await watcher.wait(min(ends_at, bookmark_at) - monotonic())
         now = monotonic()
-    if asked.has_bookmarks and not watcher.lines:
+    if asked.has_bookmarks and not watcher.has_lines:
         await stream.bookmark(watcher.version)
 
 

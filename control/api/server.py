@@ -26,6 +26,7 @@ from control.api.send import answer
 from control.api.status import ApiError
 from control.api.watcher import Watchers
 from control.api.writer import Writer
+from control.listener import Listener
 from control.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ REQUEST_S = 60.0
 """So long may a request take that is no watch, its answer's way to the client included."""
 KEEPALIVE_S = 75.0
 CLOSE_S = 2.0
+MAX_CONNECTIONS = 1024
+"""Watches, requests under way, and connections that wait for one."""
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,7 +58,7 @@ class Api:
             if operation.resource is not None:
                 handle = partial(handle, operation.resource)
             application.router.add_route(operation.method, operation.path, partial(self._on_request, operation, handle))
-        self._runner = web.AppRunner(
+        runner = web.AppRunner(
             application,
             access_log=None,
             keepalive_timeout=KEEPALIVE_S,
@@ -63,23 +66,21 @@ class Api:
             auto_decompress=False,
             shutdown_timeout=CLOSE_S,
         )
+        self._listener = Listener(runner, MAX_CONNECTIONS)
         self._stop_listening: Callable[[], None] | None = None
 
     async def start(self, address: tuple[str, int]) -> tuple[str, int]:
         """Listen; returns the address, with the port that was taken for 0."""
         self._gate.is_loopback = ip_address(address[0]).is_loopback
         self._stop_listening = self._store.listen(self._watchers.on_events)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, *address).start()
-        host, port = self._runner.addresses[0][:2]
-        return host, port
+        return await self._listener.start(address)
 
     async def stop(self) -> None:
         """End the watches, let requests finish for CLOSE_S, and close."""
         if self._stop_listening is not None:
             self._stop_listening()
         self._watchers.close()
-        await self._runner.cleanup()
+        await self._listener.stop()
 
     async def _on_request(self, operation: Operation, handle: Handler, request: web.Request) -> web.StreamResponse:
         began = monotonic()
@@ -147,4 +148,7 @@ async def _as_status(request: web.Request, handler: Handler) -> web.StreamRespon
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         failure = ApiError("InternalError", "an internal error occurred; the log of the control plane has it")
+    if request.writer.output_size:
+        # A list or a watch had begun: what is cut off is seen to be, a second answer within it is not.
+        raise ConnectionResetError
     return answer(failure.body(), failure.code, dict(failure.headers))

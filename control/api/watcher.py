@@ -7,6 +7,7 @@ does not keep up is ended, and its client lists again.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -17,8 +18,12 @@ from control.api.selector import matches
 from control.model.kinds import Kind
 from control.store.records import Event
 
+log = logging.getLogger(__name__)
+
 MAX_WATCHERS = 256
 MAX_QUEUED = 10_000
+MAX_QUEUED_BYTES = 64 * 1024 * 1024
+"""Of bodies, most of which the history holds as well."""
 
 
 class Line(NamedTuple):
@@ -29,18 +34,23 @@ class Line(NamedTuple):
 
 
 class Watcher:
-    """One watch of one kind, from after `version` on. Once `lines` are sent, all up to `version` is known."""
+    """One watch of one kind, from after `version` on. Once what it takes is sent, all up to `version` is known."""
 
-    __slots__ = ("_kind", "_selection", "_wake", "has_overflowed", "is_closed", "lines", "version")
+    __slots__ = ("_kind", "_lines", "_selection", "_size", "_wake", "has_overflowed", "is_closed", "version")
 
     def __init__(self, kind: Kind, selection: Selection, version: int) -> None:
-        self.lines: deque[Line] = deque()
+        self._lines: deque[Line] = deque()
+        self._size = 0
         self.has_overflowed = False
         self.is_closed = False
         self._kind = kind
         self._selection = selection
         self.version = version
         self._wake = asyncio.Event()
+
+    @property
+    def has_lines(self) -> bool:
+        return bool(self._lines)
 
     def on_events(self, events: Iterable[Event]) -> None:
         """Take note of what is meant; events that this watcher knows already are passed over."""
@@ -52,12 +62,25 @@ class Watcher:
             self.version = event.version
             line = select(event, self._selection) if event.kind is self._kind else None
             if line is not None:
-                self.lines.append(line)
-        if len(self.lines) > MAX_QUEUED:
-            self.lines.clear()
-            self.has_overflowed = True
-        if self.lines or self.has_overflowed:
+                self._lines.append(line)
+                self._size += len(line.body)
+        if len(self._lines) > MAX_QUEUED or self._size > MAX_QUEUED_BYTES:
+            self.overflow()
+        elif self._lines:
             self._wake.set()
+
+    def take(self) -> list[Line]:
+        """Return what is to be told, once."""
+        lines = list(self._lines)
+        self._lines.clear()
+        self._size = 0
+        return lines
+
+    def overflow(self) -> None:
+        """Events were missed: nothing that comes now counts any more."""
+        self.take()
+        self.has_overflowed = True
+        self._wake.set()
 
     def close(self) -> None:
         """Let the watch end."""
@@ -66,7 +89,7 @@ class Watcher:
 
     async def wait(self, timeout_s: float) -> None:
         """Return when there is something to tell, when the watch ends, or after the timeout."""
-        if self.lines or self.is_closed or self.has_overflowed:
+        if self._lines or self.is_closed or self.has_overflowed:
             return
         self._wake.clear()
         try:
@@ -113,7 +136,12 @@ class Watchers:
 
     def on_events(self, events: list[Event]) -> None:
         for watcher in self._all:
-            watcher.on_events(events)
+            try:
+                watcher.on_events(events)
+            except Exception:
+                # The others go on, and this one's client lists again: nobody misses what happened without being told.
+                log.exception("a watch cannot be told what happened, and ends")
+                watcher.overflow()
             if watcher.has_overflowed and not watcher.is_closed:
                 watcher.is_closed = True
                 self.on_overflow()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 import uuid
@@ -39,6 +40,8 @@ from control.store.verbs import (
 from meshproxy.kit.stamp import stamp_second
 
 MAX_WARNINGS = 20
+MAX_AT_ONCE = 64
+"""Deletions of a collection that are under way together."""
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -115,26 +118,25 @@ class Writer:
         """Delete an object, if it is the one that the preconditions say."""
         how, preconditions = await self._deletion(request)
         write = _write(resource.kind, _key(request), how)
-        change = _Change(partial(delete, write=write, preconditions=preconditions))
-        stored = await self._mutate(write, change, how.dry_run)
+        stored = await self._delete(write, preconditions, how.dry_run)
         uid = msgspec.json.decode(stored.body)["metadata"].get("uid", "")
         return answer(success(resource.kind, write.key.name, uid))
 
     async def delete_all(self, resource: Resource, request: web.Request) -> web.Response:
-        """Delete the objects of a namespace that are selected, one by one; those that go meanwhile are no error."""
+        """Delete the objects of a namespace that are selected, each by itself; those that go meanwhile are no error."""
         how, preconditions = await self._deletion(request)
         asked = reading(request.query, request.match_info["namespace"])
-        for stored in self._store.list(resource.kind, asked.selection.namespace):
-            if not is_selected(asked.selection, stored):
-                continue
-            write = _write(resource.kind, stored.key, how)
-            try:
-                await self._mutate(
-                    write, _Change(partial(delete, write=write, preconditions=preconditions)), how.dry_run
-                )
-            except ApiError as error:
-                if error.reason != "NotFound":
-                    raise
+        objects = self._store.list(resource.kind, asked.selection.namespace)
+        keys = [stored.key for stored in objects if is_selected(asked.selection, stored)]
+        for start in range(0, len(keys), MAX_AT_ONCE):
+            # Together they wait for the disk once.
+            deletions = (
+                self._delete(_write(resource.kind, key, how), preconditions, how.dry_run)
+                for key in keys[start : start + MAX_AT_ONCE]
+            )
+            for outcome in await asyncio.gather(*deletions, return_exceptions=True):
+                if isinstance(outcome, BaseException) and not _is_absent(outcome):
+                    raise outcome
         return answer(success(resource.kind, "", ""))
 
     async def _set_status(
@@ -162,6 +164,9 @@ class Writer:
         how = how._replace(dry_run=how.dry_run or bool(dry_run))
         return how, Preconditions(given.get("uid", ""), given.get("resourceVersion", ""))
 
+    async def _delete(self, write: Write, preconditions: Preconditions, dry_run: bool) -> Stored:
+        return await self._mutate(write, _Change(partial(delete, write=write, preconditions=preconditions)), dry_run)
+
     async def _mutate(self, write: Write, change: _Change, dry_run: bool) -> Stored:
         try:
             return await self._store.mutate(write.kind, write.key, change, dry_run=dry_run)
@@ -179,6 +184,10 @@ class Writer:
 
 def _how(request: web.Request) -> Writing:
     return writing(request.query, request.headers.get("User-Agent", ""))
+
+
+def _is_absent(error: BaseException) -> bool:
+    return isinstance(error, ApiError) and error.reason == "NotFound"
 
 
 def _key(request: web.Request) -> Key:

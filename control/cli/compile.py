@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from control.cli.load import Loaded, load
+from control.cli.options import Files
 from control.cli.report import print_errors, print_routes, print_skipped, print_summary
 from control.compile.compiler import DEFAULT_TRUST_DOMAIN, Compiler
 from control.index.index import Index
@@ -18,16 +19,7 @@ from meshproxy.wire.snapshot import dump
 
 
 def compile_(
-    file: Annotated[
-        list[str],
-        typer.Option(
-            "--file",
-            "-f",
-            envvar="MESHCTL_FILE",
-            metavar="FILE|DIR|-",
-            help="Manifests: a file, a folder (its *.yaml, *.yml, *.json) or standard input. Repeatable.",
-        ),
-    ],
+    file: Files,
     output: Annotated[
         Path,
         typer.Option(

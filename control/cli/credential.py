@@ -30,7 +30,11 @@ def find_credential(token_file: Path | None) -> Credential:
         return Credential(_checked(token, "MESHCTL_TOKEN"), "MESHCTL_TOKEN")
     directory = os.environ.get("MESHCONTROL_DATA_DIR") or DEFAULT_DATA_DIR
     path = Path(directory).expanduser() / "token"
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise Failure(f"token file {path}: {error.strerror or error}; name another by --token-file") from None
+    if not is_there:
         return Credential("", f"{path}, which is not there")
     return Credential(_read(path), str(path))
 

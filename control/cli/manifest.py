@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from control.model.json_text import JSONError, read_json
 from control.model.yaml_events import YAMLError, read_yaml
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -89,23 +89,9 @@ def _yaml(name: str, text: str) -> Iterator[tuple[int, Any]]:
 
 def _json(name: str, text: str) -> Iterator[tuple[int, Any]]:
     try:
-        yield 1, json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except RecursionError:
-        raise ManifestError(f"{name}: document 1: nested too deeply") from None
-    except ValueError as error:
-        raise ManifestError(f"{name}: document 1: not JSON: {error}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)[:80]!r} stands twice")
-    return result
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON number")
+        yield 1, read_json(text)
+    except JSONError as error:
+        raise ManifestError(f"{name}: document 1: {error}") from None
 
 
 def _objects(name: str, number: int, value: Any) -> Iterator[Document]:

@@ -121,7 +121,8 @@ def recall(kind: str, body: bytes) -> Known:
     """Decode an object that `decode` has found good before it was stored. Raise ObjectError.
 
     Of the kinds that change all the time the types have every default that the schema has, so that it need not be gone
-    through again (3 µs for a slice of ten endpoints instead of 59). What the types alone cannot read, such as a null, is decoded like a new object.
+    through again (3 µs for a slice of ten endpoints instead of 59). What the types alone cannot read (a null) is
+    decoded like a new object.
     """
     decoder = _recalled.get(kind)
     if decoder is not None:

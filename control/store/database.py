@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from control.model.kinds import KINDS, Kind
@@ -53,7 +54,7 @@ class Database:
 
     def version(self) -> int:
         """Return the version of the latest write."""
-        return self._number("SELECT version FROM meta")
+        return _number(self._connection, "SELECT version FROM meta")
 
     def objects(self) -> Iterator[Stored]:
         """Read all objects, sorted by kind, namespace and name. Raise StoreError for a kind that is not known."""
@@ -99,20 +100,9 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
-    def _number(self, statement: str) -> int:
-        value: int = self._connection.execute(statement).fetchone()[0]
-        return value
-
     def _open(self, path: Path) -> None:
         # Looked at before anything is written: it may be somebody else's.
-        schema = self._number("PRAGMA user_version")
-        if self._number("PRAGMA application_id") != APPLICATION_ID and self._number(
-            "SELECT count(*) FROM sqlite_schema"
-        ):
-            raise StoreError(f"{path}: is a database of another program")
-        if schema > len(MIGRATIONS):
-            known = f"this one knows schemas up to {len(MIGRATIONS)}"
-            raise StoreError(f"{path}: has schema {schema}, of a newer program; {known}")
+        schema = _schema(self._connection, path)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._migrate(schema)
@@ -132,6 +122,20 @@ class Database:
             self.rollback()
 
 
+def look(directory: Path) -> None:
+    """Raise StoreError unless a database in a directory, if there is one, could be opened. Nothing is changed."""
+    path = directory / NAME
+    try:
+        if not path.exists():
+            return
+        # Where there is no log beside it, SQLite shall not make one.
+        mode = "mode=ro" if path.with_name(f"{NAME}-wal").exists() else "immutable=1"
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as connection:
+            _schema(connection, path)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{path}: {told(error)}") from None
+
+
 def told(error: OSError | sqlite3.Error) -> str:
     """Return what an operator has to know of a failure."""
     if isinstance(error, OSError):
@@ -139,6 +143,23 @@ def told(error: OSError | sqlite3.Error) -> str:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return "the disk is full"
     return str(error)
+
+
+def _schema(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the schema of a database, 0 for one that is empty. Raise StoreError for one that is not ours to open."""
+    schema = _number(connection, "PRAGMA user_version")
+    is_ours = _number(connection, "PRAGMA application_id") == APPLICATION_ID
+    if not is_ours and _number(connection, "SELECT count(*) FROM sqlite_schema"):
+        raise StoreError(f"{path}: is a database of another program")
+    if schema > len(MIGRATIONS):
+        known = f"this one knows schemas up to {len(MIGRATIONS)}"
+        raise StoreError(f"{path}: has schema {schema}, of a newer program; {known}")
+    return schema
+
+
+def _number(connection: sqlite3.Connection, statement: str) -> int:
+    value: int = connection.execute(statement).fetchone()[0]
+    return value
 
 
 def _stored(kind: Kind, namespace: str, name: str, version: int, body: bytes) -> Stored:

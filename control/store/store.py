@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -11,17 +13,22 @@ from typing import TypeAlias
 
 from control.model.kinds import KINDS, Kind
 from control.model.objects import Key
-from control.store.database import told
+from control.store.database import look, told
 from control.store.history import History
 from control.store.lock import Lock
 from control.store.records import Change, Event, Gone, Stored, StoreError
 from control.store.shelf import Shelf
 from control.store.writer import Batch, Mutation, Writer
+from meshproxy.kit.throttle import Throttle
 
 __all__ = ["Change", "Event", "Gone", "Store", "StoreError", "Stored"]
 
+log = logging.getLogger(__name__)
+
 MAX_WAITING = 4096
 """Mutations that wait for the writer."""
+TELL_S = 60.0
+"""Writes that fail are logged at most so often: the disk may be full for a night."""
 
 Ticket: TypeAlias = "asyncio.Future[Stored]"
 Events: TypeAlias = list[Event]
@@ -37,8 +44,8 @@ class Store:
     """
 
     __slots__ = (
-        "_ended", "_history", "_is_closing", "_listeners", "_lock", "_loop", "_opened", "_shelves", "_waiting",
-        "_writer",
+        "_ended", "_history", "_is_closing", "_listeners", "_lock", "_loop", "_opened", "_shelves", "_throttle",
+        "_waiting", "_writer",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, directory: Path, lock: Lock) -> None:
@@ -49,8 +56,9 @@ class Store:
         self._listeners: dict[object, Listener] = {}
         self._waiting: set[Ticket] = set()
         self._is_closing = False
+        self._throttle = Throttle(TELL_S)
         self._opened: asyncio.Future[None] = loop.create_future()
-        self._ended: asyncio.Future[None] = loop.create_future()
+        self._ended: asyncio.Future[StoreError | None] = loop.create_future()
         self._writer: Writer[Ticket] = Writer(
             directory,
             lambda version, objects: self._tell(self._on_open, version, objects),
@@ -79,6 +87,9 @@ class Store:
 
     def __len__(self) -> int:
         return sum(map(len, self._shelves.values()))
+
+    def count(self, kind: Kind) -> int:
+        return len(self._shelves[kind])
 
     def get(self, kind: Kind, key: Key) -> Stored | None:
         return self._shelves[kind].get(key)
@@ -112,12 +123,10 @@ class Store:
         if len(self._waiting) >= MAX_WAITING:
             raise StoreError(f"{MAX_WAITING} writes are waiting already; nothing was changed")
         ticket: Ticket = self._loop.create_future()
+        # It waits until the writer answers, even if nobody waits for that any more.
         self._waiting.add(ticket)
-        try:
-            self._writer.put(Mutation(kind, key, change, dry_run, ticket))
-            return await ticket
-        finally:
-            self._waiting.discard(ticket)
+        self._writer.put(Mutation(kind, key, change, dry_run, ticket))
+        return await ticket
 
     async def close(self) -> None:
         """Finish what waits to be written, and let go of the directory."""
@@ -125,6 +134,10 @@ class Store:
             self._is_closing = True
             self._writer.end()
         await asyncio.shield(self._ended)
+
+    async def ended(self) -> StoreError | None:
+        """Wait until nothing can be written any more; returns why, None after `close`."""
+        return await asyncio.shield(self._ended)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         # In the writer's thread. A loop that was closed without the store has nobody to be told.
@@ -144,6 +157,9 @@ class Store:
         if events:
             self._publish(events)
         for ticket, outcome in batch.answers:
+            self._waiting.discard(ticket)
+            if isinstance(outcome, StoreError):
+                self._warn(outcome)
             if ticket.done():
                 continue
             if isinstance(outcome, Exception):
@@ -168,6 +184,11 @@ class Store:
             except Exception as error:  # noqa: BLE001 - the write is done: its asker and the other listeners go on
                 self._loop.call_exception_handler({"message": "a listener of the store failed", "exception": error})
 
+    def _warn(self, error: StoreError) -> None:
+        if (suppressed := self._throttle.admit(self._loop.time())) is not None:
+            more = f" ({suppressed} more that failed were not logged)" if suppressed else ""
+            log.error("a write has failed: %s%s", error, more)
+
     def _on_end(self, failure: StoreError | None) -> None:
         self._is_closing = True
         self._writer.join()
@@ -178,7 +199,22 @@ class Store:
         for ticket in self._waiting:
             if not ticket.done():
                 ticket.set_exception(unanswered)
-        self._ended.set_result(None)
+        self._ended.set_result(failure)
+
+
+def check_directory(directory: Path) -> None:
+    """Raise StoreError if no store could be opened in a directory, but that it may be in use. Nothing is changed."""
+    place = directory
+    try:
+        while not place.exists():
+            place = place.parent
+    except OSError as error:
+        raise StoreError(f"{place}: {told(error)}") from None
+    if not place.is_dir():
+        raise StoreError(f"{place}: Not a directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StoreError(f"{place}: Permission denied")
+    look(directory)
 
 
 def _locked(directory: Path) -> Lock:

@@ -1,11 +1,12 @@
 """What the API counts and logs, and what it says of itself."""
 
+import asyncio
 import json
 import logging
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from control.api import openapi
+from control.api import form, openapi
 from control.api.operations import OPERATIONS
 from control.api.resource import RESOURCES
 from control.api.server import Api
@@ -79,3 +80,51 @@ async def test_any_namespace_is_there(tmp_path):
         code, found = await api.get("/api/v1/namespaces/shop")
         assert (code, found["kind"], found["metadata"]) == (200, "Namespace", {"name": "shop"})
         assert (await api.get("/api/v1/namespaces/Shop"))[0] == 404
+
+
+@on_uvloop
+async def test_an_answer_that_fails_in_its_midst_is_cut_off_and_not_followed_by_another(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("control.api.send.CHUNK_BYTES", 100)
+    real = form.Form._converted
+
+    def broken(self, body):
+        if b'"b"' in body:
+            raise ZeroDivisionError
+        return real(self, body)
+
+    async with serve(tmp_path) as api:
+        for name in "abc":
+            await api.post(SERVICES, build.service(name))
+        monkeypatch.setattr(form.Form, "_converted", broken)
+        for query in ("", "?watch=1"):
+            host, port = api.url.removeprefix("http://").split(":")
+            asleep, writer = await asyncio.open_connection(host, int(port))
+            head = f"GET {SERVICES}{query} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+            writer.write(head.encode())
+            text = await asleep.read()
+            writer.close()
+            # A watch that has sent nothing yet can still say what is wrong.
+            assert text.count(b"HTTP/1.1") == 1
+            assert query or (text.startswith(b"HTTP/1.1 200") and b'"a"' in text and not text.endswith(b"0\r\n\r\n"))
+    assert caplog.text.count(f"{SERVICES} failed") == 2
+
+
+@on_uvloop
+async def test_connections_are_bounded_and_one_too_many_is_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr("control.api.server.MAX_CONNECTIONS", 3)
+    async with serve(tmp_path) as api:
+        host, port = api.url.removeprefix("http://").split(":")
+        assert (await api.get("/healthz"))[0] == 200
+        held = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+        asleep, writer = await asyncio.open_connection(host, int(port))
+        assert await asleep.read() == b""
+        writer.close()
+        # Who is connected goes on, and there is room again for another.
+        assert (await api.get("/healthz"))[0] == 200
+        for _, other in held:
+            other.close()
+        await until(lambda: len(api.api._listener._runner.server.connections) == 1)
+        asleep, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert b"200 OK" in await asleep.read()
+        writer.close()

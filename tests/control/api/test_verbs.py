@@ -244,3 +244,25 @@ async def test_a_big_object_is_read_beside_the_loop(tmp_path):
         assert (code, len(made["metadata"]["annotations"]["a"])) == (201, 200_000)
         (stored,) = api.store.list(POD)
         assert msgspec.json.decode(stored.body) == made
+
+
+@on_uvloop
+async def test_a_collection_is_deleted_in_few_commits_and_what_is_not_selected_stays(tmp_path):
+    async with serve(tmp_path) as api:
+        for i in range(100):
+            assert (await api.post(SERVICES, build.service(f"s{i}")))[0] == 201
+        stays = build.service("stays")
+        stays["metadata"]["labels"] = {"keep": "yes"}
+        await api.post(SERVICES, stays)
+        commits = []
+        api.store.listen(commits.append)
+        assert (await api.delete(f"{SERVICES}?labelSelector=!keep&dryRun=All"))[0] == 200
+        assert not commits
+        assert (await api.delete(f"{SERVICES}?labelSelector=!keep"))[0] == 200
+        assert [item["metadata"]["name"] for item in (await api.get(SERVICES))[1]["items"]] == ["stays"]
+        # Each commit waits for the disk.
+        assert sum(map(len, commits)) == 100
+        assert len(commits) < 20
+        stale = {"preconditions": {"resourceVersion": "1"}}
+        assert (await api.delete(SERVICES, stale))[0] == 409
+        assert len((await api.get(SERVICES))[1]["items"]) == 1

@@ -164,21 +164,26 @@ async def test_tables_are_watched_too(tmp_path):
         assert second["rows"][0]["object"]["metadata"]["name"] == "b"
 
 
-@on_uvloop
-async def test_a_watcher_that_does_not_keep_up_is_ended_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(watcher, "MAX_QUEUED", 2)
-    async with serve(tmp_path) as api:
-        async with api.watch(WATCH) as lines:
-            await until(lambda: len(api.api._watchers) == 1)
-            (mine,) = api.api._watchers._all
-            mine.on_events(
-                [Event("ADDED", SERVICE, Key("shop", f"s{i}"), 100 + i, b"{}") for i in range(3)],
-            )
-            event = await lines.next()
-            assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
-            with pytest.raises(EOFError):
-                await lines.next()
-        await until(lambda: len(api.api._watchers) == 0)
+@pytest.mark.parametrize(("bound", "most"), [("MAX_QUEUED", 2), ("MAX_QUEUED_BYTES", 5)])
+def test_a_watcher_that_does_not_keep_up_is_ended_and_told(tmp_path, monkeypatch, bound, most):
+    monkeypatch.setattr(watcher, bound, most)
+
+    @on_uvloop
+    async def run():
+        async with serve(tmp_path) as api:
+            async with api.watch(WATCH) as lines:
+                await until(lambda: len(api.api._watchers) == 1)
+                (mine,) = api.api._watchers._all
+                mine.on_events(
+                    [Event("ADDED", SERVICE, Key("shop", f"s{i}"), 100 + i, b"{}") for i in range(3)],
+                )
+                event = await lines.next()
+                assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
+                with pytest.raises(EOFError):
+                    await lines.next()
+            await until(lambda: len(api.api._watchers) == 0)
+
+    run()
 
 
 @on_uvloop
@@ -223,3 +228,43 @@ async def test_watches_end_when_the_api_ends(tmp_path):
         with pytest.raises(EOFError):
             await lines.next()
         await stopping
+
+
+@on_uvloop
+async def test_a_label_that_is_null_is_none_and_hides_nothing_from_those_who_select_by_labels(tmp_path):
+    selector = "labelSelector=app%3Decho"
+    async with serve(tmp_path) as api, api.watch(f"{WATCH}&{selector}") as lines:
+        for name in ("a", "b"):
+            assert (await api.post(SERVICES, service(name, app="echo", track=None)))[0] == 201
+            event = await lines.next()
+            assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", name)
+        code, found = await api.get(f"{SERVICES}?{selector},!track")
+        assert (code, len(found["items"])) == (200, 2)
+
+
+@on_uvloop
+async def test_a_watch_that_fails_ends_with_an_error_and_keeps_no_other_from_what_happens(
+    tmp_path, monkeypatch, caplog
+):
+    real = watcher.select
+
+    def broken(event, selection):
+        if selection.labels:
+            raise ZeroDivisionError
+        return real(event, selection)
+
+    async with serve(tmp_path) as api:
+        async with (
+            api.watch(f"{WATCH}&labelSelector=a") as one,
+            api.watch(WATCH) as other,
+            api.watch(f"{WATCH}&labelSelector=b") as third,
+        ):
+            await until(lambda: len(api.api._watchers) == 3)
+            monkeypatch.setattr(watcher, "select", broken)
+            await api.post(SERVICES, service("a"))
+            assert (await other.next())["object"]["metadata"]["name"] == "a"
+            for lines in (one, third):
+                event = await lines.next()
+                assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
+        await until(lambda: len(api.api._watchers) == 0)
+    assert caplog.text.count("a watch cannot be told") == 2

@@ -217,6 +217,14 @@ def test_the_token_is_looked_for_in_this_order(home, monkeypatch):
     assert find_credential(file) == ("of-file", str(file))
 
 
+def test_a_data_directory_that_cannot_be_looked_into_is_told(monkeypatch):
+    monkeypatch.delenv("MESHCTL_TOKEN", raising=False)
+    # Somebody else's directory fails in the same way, but not for everybody who may run this.
+    monkeypatch.setenv("MESHCONTROL_DATA_DIR", "/" + "x" * 300)
+    with pytest.raises(Failure, match="File name too long; name another by --token-file"):
+        find_credential(None)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "a b", "a\nb", "ä", "x" * 20_000])
 def test_a_token_that_cannot_stand_in_a_header_is_refused_and_not_shown(home, text):
     file = write(home / "file", text)

@@ -50,7 +50,7 @@ async def fill(store, acknowledged, start, at_once):
             return answers
 
 
-def test_a_full_disk_fails_writes_and_loses_nothing_and_writes_go_on_once_there_is_space(disk):
+def test_a_full_disk_fails_writes_and_loses_nothing_and_writes_go_on_once_there_is_space(disk, caplog):
     @on_uvloop
     async def run():
         filler = disk / "filler"
@@ -80,6 +80,10 @@ def test_a_full_disk_fails_writes_and_loses_nothing_and_writes_go_on_once_there_
         await store.close()
 
     run()
+    # Told, but not as often as it happens.
+    assert [record.getMessage() for record in caplog.records] == [
+        "a write has failed: the disk is full; nothing was changed"
+    ]
 
 
 async def fill_some(store, acknowledged):

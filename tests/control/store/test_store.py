@@ -1,6 +1,7 @@
 import asyncio
 import os
 import sys
+import threading
 
 import msgspec
 import pytest
@@ -261,6 +262,29 @@ async def test_what_waits_is_bounded(tmp_path, monkeypatch):
 
 
 @on_uvloop
+async def test_what_waits_is_bounded_although_those_who_asked_have_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_WAITING", 4)
+    store = await Store.open(tmp_path)
+    held = threading.Event()
+
+    def slow(_):
+        held.wait(10)
+        return {"metadata": {}}
+
+    tasks = [asyncio.ensure_future(store.mutate(POD, Key("shop", str(i)), slow)) for i in range(4)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with pytest.raises(StoreError, match="4 writes are waiting already"):
+        await store.mutate(POD, A, put())
+    held.set()
+    await until(lambda: len(store) == 4)
+    await store.mutate(POD, A, put())
+    await store.close()
+
+
+@on_uvloop
 async def test_what_was_asked_for_before_the_end_is_written_and_nothing_after(tmp_path):
     store = await Store.open(tmp_path)
     tasks = [asyncio.ensure_future(store.mutate(POD, Key("shop", str(i)), put())) for i in range(600)]
@@ -270,6 +294,7 @@ async def test_what_was_asked_for_before_the_end_is_written_and_nothing_after(tm
     with pytest.raises(StoreError, match="closed; nothing was changed"):
         await store.mutate(POD, A, put())
     await store.close()
+    assert await store.ended() is None
     store = await Store.open(tmp_path)
     assert len(store) == 600
     await store.close()
@@ -286,6 +311,7 @@ async def test_whoever_waits_is_told_when_the_writer_ends(tmp_path, monkeypatch)
     answers = await asyncio.gather(*(store.mutate(POD, A, put()) for _ in range(3)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [StoreError] * 3
     assert "the writer ended: ZeroDivisionError()" in str(answers[0])
+    assert await store.ended() is answers[0]
     with pytest.raises(StoreError):
         await store.mutate(POD, A, put())
     await store.close()
