@@ -27,7 +27,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         # When each series began: twice the series for nothing that is asked of them.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
         self._compile = Histogram(
             "meshcontrol_compile_duration_seconds",

@@ -94,24 +94,22 @@ class App:
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         self._draining = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.drain)
         try:
             self.worker = self._make_worker()
             self._tasks = Tasks(loop)
             self._source = self._choose_source()
+            loop.add_signal_handler(signal.SIGHUP, self._source.reload)
             await self._source.start()
             servers = await self._open_admin()
             self.worker.open(self._listen(), self._admin_addresses)
-            await self.worker.opened()
-            self._is_started = True
         except (SnapshotError, IdentityError) as error:
             log.error("cannot start: %s", error)  # noqa: TRY400 - a sentence for the operator, no traceback
             return 1
         except OSError as error:
             log.error("cannot start: %s", error.strerror or error)  # noqa: TRY400
             return 1
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.drain)
-        loop.add_signal_handler(signal.SIGHUP, self._source.reload)
         self._tasks.start(self._announce())
         await self._draining.wait()
         cut = await self.worker.drain()
@@ -184,6 +182,8 @@ class App:
             discovery.used(self.worker.used())
 
     async def _announce(self) -> None:
+        await self.worker.opened()
+        self._is_started = True
         settings = self.settings
         if reason := self._source.unready():
             log.info("not ready: %s", reason)

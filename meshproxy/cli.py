@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="run a sidecar until it is told to end",
-        description="Run a sidecar. SIGTERM and Ctrl-C drain it, SIGHUP reads a snapshot file anew.",
+        description="Run a sidecar. SIGTERM and Ctrl-C drain it, SIGHUP reads a snapshot file anew,"
+        " or tries to reach a control plane at once.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

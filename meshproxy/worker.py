@@ -114,20 +114,18 @@ class Worker:
         calls. Costs by what changes, not by what is there.
         """
         async with self._applying:
-            draft = None
-            if self.outbound is not None:
-                draft = Draft(self.outbound.services, change)
-                await in_slices(draft.build())
-            if draft is not None:
-                draft.commit()
-            else:
+            outbound = self.outbound
+            if outbound is None:
                 keep(self.entries, change)
+            else:
+                draft = Draft(outbound.services, change)
+                await in_slices(draft.build())
+                draft.commit()
             if self.inbound is not None:
                 self._use_inbound(self.inbound, change)
-            if draft is not None:
+            if outbound is not None:
+                await in_slices(outbound.resume(change))
                 await in_slices(draft.settle())
-            if self.outbound is not None:
-                await in_slices(self.outbound.resume(change))
 
     def _use_inbound(self, inbound: Inbound, change: Change) -> None:
         """Take the Services that send to our inbound port from our workload's resource."""

@@ -92,6 +92,7 @@ async def test_a_file_that_is_only_touched_is_not_compiled_again(
         write(place, entries)
         await until(lambda: not app._source._file.is_changed())
         assert (compiled, _taken(app)) == ([], 1)
+        assert app.stream()["loaded_at"].endswith("Z")
         assert app.worker.outbound.services.destinations["default", "echo", 80] is kept
         write(place, service("other", [refusing()]))
         await until(lambda: _taken(app) == 2)

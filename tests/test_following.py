@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -125,6 +126,8 @@ async def test_it_is_live_and_not_ready_until_its_first_configuration(monkeypatc
                 assert state["connected_to"] == gone.url
                 page = (await _admin(app, "/")).body.decode()
                 assert f"connected_to: {gone.url}\n" in page
+                assert f"connected_at: {state['connected_at']}\n" in page
+                assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", state["connected_at"])
             # What it has stays, ready or not ready as before.
             await until(lambda: not app._source.is_connected)
             assert (await _get(app)).status == 200

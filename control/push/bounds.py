@@ -11,6 +11,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """What one control plane grants, in total and to each stream. Times are seconds, sizes bytes."""
 
     streams: int = 2_000
+    visitors: int = 512
+    """Connections beside those of the streams: they have not asked for one yet, or have ended theirs."""
     names: int = MAX_NAMES
     """Names that one sidecar follows, and as many that it says it holds."""
     services: int = 256
@@ -36,5 +38,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     sweep_s: float = 1.0
     """How often deadlines are looked at."""
     asks: int = 8
+    all_asks: int = 32
+    """Of all sidecars together; each may be answered at length."""
     asks_per_s: float = 20.0
     ask_s: float = 5.0

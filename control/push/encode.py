@@ -13,6 +13,8 @@ from meshproxy.wire.resources import Endpoint, Endpoints
 from meshproxy.wire.snapshot import Entry
 from meshproxy.wire.stream import Patch, Update
 
+KEPT_BYTES = 8 * 1024 * 1024
+"""Frames kept for the next sidecar that gets the same; the last one is, whatever its size."""
 ABSENT = ""
 """The version of a resource that does not exist."""
 
@@ -124,12 +126,13 @@ class Frame:
 
 
 class Frames:
-    """Makes frames. `clear` it from time to time: until then equal ones are made once."""
+    """Makes frames. `clear` it from time to time: until then equal ones are made once, as far as KEPT_BYTES go."""
 
-    __slots__ = ("_made", "_numbers")
+    __slots__ = ("_kept_bytes", "_made", "_numbers")
 
     def __init__(self) -> None:
         self._made: dict[tuple[Part, ...], Frame] = {}
+        self._kept_bytes = 0
         self._numbers = count(1)
 
     def of(self, parts: tuple[Part, ...], unknown: list[str], taken: Iterable[str]) -> Frame:
@@ -138,11 +141,17 @@ class Frames:
             return self._make(parts, unknown)
         made = self._made.get(parts)
         if made is None or made.nonce in taken:
-            made = self._made[parts] = self._make(parts, unknown)
+            made = self._make(parts, unknown)
+            self._kept_bytes += len(made.data)
+            if self._kept_bytes > KEPT_BYTES:
+                self.clear()
+                self._kept_bytes = len(made.data)
+            self._made[parts] = made
         return made
 
     def clear(self) -> None:
         self._made.clear()
+        self._kept_bytes = 0
 
     def _make(self, parts: tuple[Part, ...], unknown: list[str]) -> Frame:
         return Frame(str(next(self._numbers)), parts, unknown)

@@ -1,7 +1,7 @@
 """All streams of this control plane: what has changed goes to whom it concerns, and what is known of each is told.
 
-A change marks the sessions that follow it; one turn later each is written what it lacks, in slices, so that a thousand
-sidecars do not hold up the loop. There is no task a session and none a message.
+A change marks the sessions that follow it; one turn later each is written what it lacks, in slices of time, so that a
+thousand sidecars do not hold up the loop. There is no task a session and none a message.
 """
 
 from __future__ import annotations
@@ -10,28 +10,29 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Collection
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
 from math import inf
 
 from prometheus_client import CollectorRegistry
 
+from control.push.ask import AskError
 from control.push.bounds import Bounds
 from control.push.encode import Frames
 from control.push.metrics import PushMetrics
 from control.push.proxies import ProxyRow
 from control.push.session import Flight, Session
-from control.push.stream import GOING_AWAY, POLICY, TRY_AGAIN, Stream
+from control.push.stream import GOING_AWAY, INTERNAL, POLICY, TRY_AGAIN, Stream
 from control.push.topics import Find, ServicesOf, Topics
 from meshproxy.kit.throttle import Throttle
 from meshproxy.wire.stream import Hello
 
 log = logging.getLogger(__name__)
 
-_SLICE = 64
-"""Sessions written to in one turn of the loop."""
+_SLICE_S = 0.002
+"""Sessions are written to for so long in one turn of the loop."""
 _MAX_CHARS = 500
 """Of what a log line tells of one event."""
 _TELL_S = 1.0
@@ -55,16 +56,20 @@ class Hub:
         self.bounds = bounds or Bounds()
         self.clock = clock
         self.wall = wall
+        self.turns = asyncio.Lock()  # held for one turn of the loop by whoever has much to do in it
         self._rng = rng
         self._topics = Topics(find, services_of)
         self._frames = Frames()
         self._streams: dict[Stream, None] = {}
         self._sessions: dict[Session, Stream] = {}
-        self._awake: dict[Session, None] = {}
+        self._awake: OrderedDict[Session, None] = OrderedDict()
         self._is_flushing = False
         self._ended = asyncio.Event()  # set while there is no stream
         self._ended.set()
         self._throttle = Throttle(_TELL_S)
+        self._asking = 0
+        self._swept_at = clock()
+        self._is_late = False
         self._metrics = PushMetrics(registry, self._count, self._count_subscriptions, self._oldest_s)
 
     # From the compiler
@@ -88,8 +93,17 @@ class Hub:
         # Of two streams with one name the older is most likely dead.
         for session, stream in reversed(self._sessions.items()):
             if (session.node.namespace, session.node.workload) == (namespace, name):
-                return await stream.ask(what)
+                return await self._ask(stream, what)
         raise LookupError(f"no sidecar of {namespace}/{name} is connected")
+
+    async def _ask(self, stream: Stream, what: str) -> str:
+        if self._asking >= self.bounds.all_asks:
+            raise AskError(f"{self._asking} sidecars are being asked already")
+        self._asking += 1
+        try:
+            return await stream.ask(what)
+        finally:
+            self._asking -= 1
 
     # From the streams
 
@@ -156,6 +170,12 @@ class Hub:
         """Ping, and end what has run out of time."""
         now = self.clock()
         bounds = self.bounds
+        late_s = now - self._swept_at - bounds.sweep_s
+        self._swept_at = now
+        # When the loop has stood still, what sidecars have said meanwhile is read first.
+        self._is_late = late_s > bounds.sweep_s and not self._is_late
+        if self._is_late:
+            return
         for stream in list(self._streams):
             session = stream.session
             if stream.ending:
@@ -196,24 +216,33 @@ class Hub:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._is_flushing = False
-        turn = list(islice(self._awake, _SLICE))
-        for session in turn:
-            del self._awake[session]
-        self._schedule()
-        now = self.clock()
+        began = now = self.clock()
         count = size = 0
-        for session in turn:
+        while self._awake and now - began < _SLICE_S:
+            session, _ = self._awake.popitem(last=False)
             stream = self._sessions.get(session)
-            while stream is not None and (data := session.next(now)) is not None:
-                stream.write(data)
-                count += 1
-                size += len(data)
+            if stream is not None:
+                for data in self._pushes(session, stream, now):
+                    stream.write(data)
+                    count += 1
+                    size += len(data)
+            now = self.clock()
         if count:
             self._metrics.pushes.inc(count)
             self._metrics.bytes.inc(size)
         if not self._awake:
             self._frames.clear()
+        self._is_flushing = False
+        self._schedule()
+
+    def _pushes(self, session: Session, stream: Stream, now: float) -> Iterator[bytes]:
+        """Yield what a session is to be written now; one that a defect keeps from it is ended, others are not."""
+        try:
+            while (data := session.next(now)) is not None:
+                yield data
+        except Exception:
+            log.exception("what sidecar %s is to be sent cannot be told by a defect", _who(stream))
+            stream.end("defect", INTERNAL, "the control plane met a defect")
 
     def _count(self) -> float:
         return len(self._streams)

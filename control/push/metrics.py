@@ -11,9 +11,9 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 LATENCY_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-REASONS = ("stalled", "ping", "overflow", "shutdown", "protocol", "client", "age")
+REASONS = ("stalled", "ping", "overflow", "shutdown", "protocol", "client", "age", "defect")
 """Why a stream ends: its pushes were not answered; nothing was heard of it; it passed a bound; we end; it did what it
-may not; it ended it, or its connection was lost; it was sent to another replica in its turn."""
+may not; it ended it, or its connection was lost; it was sent to another replica in its turn; we met a defect."""
 
 
 class Latency(Collector):

@@ -24,25 +24,24 @@ class PushServer:
         application = web.Application()
         application.router.add_get(PATH, self._serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=_KEEP_S)
-        self._site: web.TCPSite | None = None
+        self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self, address: tuple[str, int]) -> tuple[str, int]:
         """Listen; returns the address, with the port that was taken for 0. Raise OSError."""
         await self._runner.setup()
-        self._site = web.TCPSite(self._runner, *address, backlog=1024)
-        await self._site.start()
+        self._server = await asyncio.get_running_loop().create_server(self._admit, *address, backlog=1024)
         self._arm()
-        host, port = self._runner.addresses[0][:2]
+        host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
     async def stop(self) -> None:
         """Accept no more, tell all sidecars, and end."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         await self._hub.shutdown()
         await self._runner.cleanup()
 
@@ -52,6 +51,12 @@ class PushServer:
     def _sweep(self) -> None:
         self._arm()
         self._hub.sweep()
+
+    def _admit(self) -> asyncio.BaseProtocol:
+        serve = self._runner.server
+        assert serve is not None
+        bounds = self._hub.bounds
+        return serve() if len(serve.connections) < bounds.streams + bounds.visitors else _Refusal()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if not is_own_origin(request.headers.get("Origin", "").encode()):
@@ -80,3 +85,10 @@ class PushServer:
                 stream.end("client", NORMAL, "")
             hub.close(stream)
         return ws
+
+
+class _Refusal(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

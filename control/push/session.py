@@ -39,15 +39,17 @@ class Subscription:
     """One name that one sidecar follows.
 
     `sent` is the version last sent, `taken` the one last acknowledged; None: nobody knows what the sidecar holds.
-    `is_asked`: by its name; `is_gathered`: as one of the Services of a namespace.
+    `flight` is the last push that had it, until that is answered. `is_asked`: by its name; `is_gathered`: as one of the
+    Services of a namespace.
     """
 
-    __slots__ = ("is_asked", "is_gathered", "sent", "session", "since", "taken", "topic")
+    __slots__ = ("flight", "is_asked", "is_gathered", "sent", "session", "since", "taken", "topic")
 
     def __init__(self, session: Session, topic: Topic, known: str | None) -> None:
         self.session = session
         self.topic = topic
         self.sent = self.taken = known
+        self.flight: Flight | None = None
         self.since = inf  # when the oldest change happened that is not sent yet
         self.is_asked = self.is_gathered = False
 
@@ -77,7 +79,7 @@ class Session:
     """What is known of one connected sidecar. Holds no I/O; times are monotonic seconds."""
 
     __slots__ = (
-        "_bounds", "_frames", "_known", "_namespaces", "_owes", "_topics", "_unknown",
+        "_bounds", "_frames", "_is_subscribing", "_known", "_namespaces", "_owes", "_topics", "_unknown",
         "due", "flights", "in_flight_bytes", "node", "problems", "refused", "subscriptions", "waiting",
     )  # fmt: skip
 
@@ -96,15 +98,15 @@ class Session:
         self._namespaces: dict[str, int] = {}  # gathered, with how many of their Services
         self._unknown: dict[str, None] = {}
         self._owes = False
+        self._is_subscribing = False  # more names of a Subscribe are still to come
         self._topics = topics
         self._frames = frames
         self._bounds = bounds
 
     # What it follows
 
-    def subscribe(self, names: Iterable[str], now: float) -> None:
-        """Follow names. Raise SessionError past the bound."""
-        self._owes = True
+    def subscribe(self, names: Iterable[str], now: float, *, is_last: bool = True) -> None:
+        """Follow names; they are answered once the last of them have come. Raise SessionError past the bound."""
         for name in names:
             namespace = namespace_of(name)
             if namespace is not None:
@@ -113,9 +115,13 @@ class Session:
             subscription = self.subscriptions.get(name)
             if subscription is None:
                 subscription = self._follow(name, now)
+            elif subscription.sent is None:
+                self.due.setdefault(subscription, now)
             if subscription is not None:
                 subscription.is_asked = True
             self._check_room()
+        self._is_subscribing = not is_last
+        self._owes |= is_last
 
     def unsubscribe(self, names: Iterable[str]) -> None:
         for name in names:
@@ -124,7 +130,10 @@ class Session:
                 self._scatter(namespace)
             elif (subscription := self.subscriptions.get(name)) is not None:
                 subscription.is_asked = False
-                if not subscription.is_gathered:
+                if subscription.is_gathered:
+                    # Not held any more, as little as others that are left: it comes when it changes or is asked for.
+                    subscription.sent = subscription.taken = subscription.flight = None
+                else:
                     self._forget(subscription)
             self._known.pop(name, None)
             self._unknown.pop(name, None)
@@ -171,7 +180,8 @@ class Session:
         self._topics.leave(subscription)
         del self.subscriptions[subscription.topic.name]
         self.due.pop(subscription, None)
-        self.refused.pop(subscription, None)
+        if self.refused.pop(subscription, None) is not None:
+            self._recover([subscription.topic.name])
 
     def _gather(self, namespace: str, now: float) -> None:
         if namespace not in self._namespaces:
@@ -181,7 +191,7 @@ class Session:
         self._fill(namespace, now)
 
     def _fill(self, namespace: str, now: float) -> None:
-        for name in sorted(self._topics.services_of(namespace)):
+        for name in self._topics.services_of(namespace):
             if self._namespaces[namespace] >= self._bounds.services:
                 return
             self.announce(name, now, inf)
@@ -205,7 +215,7 @@ class Session:
 
     def next(self, now: float) -> bytes | None:
         """Return the frame to write now; None when there is nothing to send, or enough on its way."""
-        if not self.has_more() or len(self.flights) >= self._bounds.window_pushes:
+        if self._is_subscribing or not self.has_more() or len(self.flights) >= self._bounds.window_pushes:
             return None
         chosen, parts, size = self._choose(now)
         unknown = self._choose_unknown(size) if self._unknown else []
@@ -214,21 +224,28 @@ class Session:
         if self.flights and self.in_flight_bytes + size > self._bounds.window_bytes:
             return None
         made = self._frames.of(tuple(parts), unknown, self.flights)
-        queued_at, since = now, inf
+        flight = self.flights[made.nonce] = Flight(made, chosen, now, now, inf)
         for subscription, part in zip(chosen, parts):  # noqa: B905 - as long as each other
-            if (at := self.due.pop(subscription)) < queued_at:
-                queued_at = at
-            since = min(since, subscription.since)
+            if (at := self.due.pop(subscription)) < flight.queued_at:
+                flight.queued_at = at
+            flight.since = min(flight.since, subscription.since)
             subscription.since = inf
             subscription.sent = part.version
-        self.flights[made.nonce] = Flight(made, chosen, queued_at, now, since)
+            subscription.flight = flight
         self.in_flight_bytes += len(made.data)
         for name in unknown:
             del self._unknown[name]
         self._owes = False
+        self._shrink()
         if self._namespaces:
             self._let_go(chosen, now)
         return made.data
+
+    def _shrink(self) -> None:
+        """Give up the room of what was much at the beginning: an empty dictionary keeps it otherwise."""
+        for emptied in (self.due, self._known, self._unknown):
+            if not emptied:
+                emptied.clear()
 
     def _choose(self, now: float) -> tuple[list[Subscription], list[Part], int]:
         """Pick what goes into the next push; what needs no sending (any more) is taken from what is due."""
@@ -304,6 +321,8 @@ class Session:
         flight = self._land(nonce)
         for subscription, part in zip(flight.subscriptions, flight.frame.parts):  # noqa: B905 - as long as each other
             subscription.taken = part.version
+            if subscription.flight is flight:
+                subscription.flight = None
             if self.refused:
                 self.refused.pop(subscription, None)
         if self.problems:
@@ -320,8 +339,9 @@ class Session:
         self.problems = [_shortened(problem) for problem in problems[:MAX_PROBLEMS]]
         blamed = {problem.name for problem in problems} & {part.name for part in flight.frame.parts}
         for subscription, part in zip(flight.subscriptions, flight.frame.parts, strict=True):
-            if subscription.sent != part.version:
-                continue  # something newer is on its way
+            if subscription.flight is not flight:
+                continue  # something newer is on its way, or it was left
+            subscription.flight = None
             subscription.sent = subscription.taken
             if self.subscriptions.get(part.name) is not subscription:
                 continue  # not followed any more

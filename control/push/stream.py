@@ -9,7 +9,6 @@ from struct import pack
 from typing import TYPE_CHECKING
 
 from aiohttp import WebSocketError, WSMsgType, web
-from msgspec.structs import replace
 
 from control.push.ask import Asks
 from control.push.encode import control_frame, text_frame
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
 _CLOSE, _PING, _PONG = 0x8, 0x9, 0xA  # RFC 6455 5.2
 _PING_FRAME = control_frame(_PING, b"")
 
-NORMAL, GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, TRY_AGAIN = 1000, 1001, 1003, 1008, 1009, 1012
+NORMAL, GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, INTERNAL, TRY_AGAIN = 1000, 1001, 1003, 1008, 1009, 1011, 1012
 """Codes of WebSocket closes (RFC 6455 7.4.1 and its registry)."""
 
 _REASON_BYTES = 123  # RFC 6455 5.5: a control frame's payload is at most 125 bytes, two of them the code
-_SLICE = 512  # names taken in one turn of the loop
+_FEW = 16  # names that are taken at once, whatever others are at
+_SLICE = 256  # names taken in one turn of the loop
 _TURN = 64  # messages taken in one turn of the loop, of what has already been read
 _PONG_ROOM_BYTES = 64 * 1024
 
@@ -119,21 +119,28 @@ class Stream:
                 return None
             message = wire.decode_from_sidecar(text)
             if type(message) is Ack and session is not None:  # the most frequent one
-                self._hub.on_ack(self, session, session.on_ack(message.nonce, message.waiting))
+                self._on_ack(session, message)
                 return None
             if is_large and not isinstance(message, Answer):
                 self.end("overflow", TOO_BIG, f"a message of {len(text)} characters; allowed: {limit}")
             elif session is None:
                 self._greet(message)
-            elif isinstance(message, Subscribe | Unsubscribe) and len(message.names) > _SLICE:
+            elif isinstance(message, Subscribe | Unsubscribe) and len(message.names) > _FEW:
                 return self._take_many(session, message)
             else:
                 self._dispatch(session, message)
         except wire.StreamError as error:
             self.end("protocol", POLICY, f"not understood: {error}")
         except SessionError as error:
-            self.end("overflow" if error.is_excess else "protocol", POLICY, str(error))
+            self._refuse(error)
         return None
+
+    def _on_ack(self, session: Session, message: Ack) -> None:
+        flight = session.on_ack(message.nonce, message.waiting)
+        # Whoever guesses nonces and does not read would be written to without end.
+        if self._transport.get_write_buffer_size() > session.in_flight_bytes + 2 * _PONG_ROOM_BYTES:
+            raise SessionError("acknowledged what it has not read")
+        self._hub.on_ack(self, session, flight)
 
     def _greet(self, message: FromSidecar) -> None:
         if not isinstance(message, Hello):
@@ -163,16 +170,25 @@ class Stream:
                 raise SessionError("a second hello")
 
     async def _take_many(self, session: Session, message: Subscribe | Unsubscribe) -> None:
-        """Take many names in several turns of the loop."""
-        for start in range(0, len(message.names), _SLICE):
-            if self.ending:
-                return
-            part = message.names[start : start + _SLICE]
-            try:
-                self._dispatch(session, replace(message, names=part))
-            except SessionError as error:
-                self.end("overflow" if error.is_excess else "protocol", POLICY, str(error))
-            await asyncio.sleep(0)
+        """Take many names in several turns of the loop, of which no other stream does the same in one."""
+        names = message.names
+        for start in range(0, len(names), _SLICE):
+            part = names[start : start + _SLICE]
+            async with self._hub.turns:
+                if self.ending:
+                    return
+                try:
+                    if isinstance(message, Subscribe):
+                        session.subscribe(part, self.heard_at, is_last=start + _SLICE >= len(names))
+                    else:
+                        session.unsubscribe(part)
+                except SessionError as error:
+                    self._refuse(error)
+                await asyncio.sleep(0)
+        self._hub.wake(session)
+
+    def _refuse(self, error: SessionError) -> None:
+        self.end("overflow" if error.is_excess else "protocol", POLICY, str(error))
 
     def _on_ping(self, payload: bytes) -> None:
         # An end that does not read hears pongs no sooner if more of them wait (RFC 6455 5.5.3 allows leaving some out).

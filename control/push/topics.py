@@ -56,11 +56,12 @@ class Topic:
 class Topics:
     """All names that are followed, and the namespaces of which every Service is."""
 
-    __slots__ = ("_find", "_topics", "_watchers", "services_of")
+    __slots__ = ("_find", "_services", "_services_of", "_topics", "_watchers")
 
     def __init__(self, find: Find, services_of: ServicesOf) -> None:
         self._find = find
-        self.services_of = services_of
+        self._services_of = services_of
+        self._services: dict[str, list[str]] = {}  # by namespace that is watched, until one of them changes
         self._topics: dict[str, Topic] = {}
         self._watchers: dict[str, set[Session]] = {}
 
@@ -97,6 +98,15 @@ class Topics:
             watchers.discard(session)
             if not watchers:
                 del self._watchers[namespace]
+                self._services.pop(namespace, None)
+
+    def services_of(self, namespace: str) -> list[str]:
+        """Return the names of a watched namespace's Services, sorted: those that can be sent, others will be told."""
+        listed = self._services.get(namespace)
+        if listed is None:
+            known = self._services_of(namespace)
+            listed = self._services[namespace] = sorted(name for name in known if self._find(name, namespace))
+        return listed
 
     def publish(self, changed: Collection[str], since: float, now: float) -> Iterator[Session]:
         """Note at every follower that these names may have another version; returns whom it concerns, some twice.
@@ -116,7 +126,10 @@ class Topics:
     def _announce(self, name: str, since: float, now: float) -> Iterator[Session]:
         kind, _, rest = name.partition("/")
         namespace = rest.partition("/")[0]
-        if kind == "service" and namespace in self._watchers and self._find(name, namespace) is not None:
+        if kind != "service" or namespace not in self._watchers:
+            return
+        self._services.pop(namespace, None)
+        if self._find(name, namespace) is not None:
             for session in self._watchers[namespace]:
                 session.announce(name, now, since)
                 yield session

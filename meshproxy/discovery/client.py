@@ -21,17 +21,16 @@ from meshproxy.config import Settings
 from meshproxy.discovery.answers import Answers
 from meshproxy.discovery.events import StreamEvents
 from meshproxy.discovery.messages import greeting, subscriptions
-from meshproxy.discovery.saved import Identity, Keeper
+from meshproxy.discovery.saved import Identity, Keeper, Saved
 from meshproxy.discovery.store import Store, Taken
 from meshproxy.discovery.stream import Stream, StreamClosed, open_stream
-from meshproxy.discovery.wants import Key
 from meshproxy.kit.aio.slices import in_slices
 from meshproxy.kit.aio.tasks import Tasks
+from meshproxy.kit.stamp import stamp
 from meshproxy.kit.throttle import Throttle
 from meshproxy.metrics.slots import Registry
 from meshproxy.wire.change import Change, Outlook
 from meshproxy.wire.problem import Problem
-from meshproxy.wire.snapshot import Entry
 from meshproxy.wire.stream import Ack, Ask, Nack, Node, StreamError, decode_from_control, encode
 
 log = logging.getLogger(__name__)
@@ -39,6 +38,8 @@ log = logging.getLogger(__name__)
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 10.0
 """Between two attempts: full jitter below a bound that doubles from the first to the longest."""
+DEFECT_PAUSE_S = 1.0
+"""After a defect of our own, which may come again at once."""
 LIVED_S = 5.0
 """A stream that lasted so long was none of the failures in a row."""
 MAX_TOLD = 100
@@ -94,18 +95,22 @@ class Discovery:
         self._stream: Stream | None = None
         self._connected_at = 0.0  # Unix time
         self._failure = ""  # of the last attempt to connect
+        self._told: dict[str, str] = {}  # by address: the failure in the log, until there is a stream again
+        self._answering: Stream | None = None  # of which a push was taken
         self._heard_at: float | None = None  # monotonic; on the stream before this one
         self._synced_at: float | None = None  # monotonic; when we knew last that we were in sync
-        self._restored_at = 0.0  # Unix time of what was taken from disk
+        self._is_configured = False
+        self._restored_from: float | None = None  # Unix time: how old what was taken from disk is
         self._refused: list[Problem] = []
         self._refusals = Throttle(1.0)
 
     async def start(self) -> None:
         """Take the last known good, if there is one, and begin to look for a control plane."""
         if self._keeper is not None and (saved := await self._keeper.load()) is not None:
+            self._restored_from = saved.synced_at
+            self._synced_at = monotonic() - max(0.0, time.time() - saved.synced_at)
+            self._is_configured = True
             await self._settle(self._store.restore(saved.entries, saved.used, monotonic()))
-            self._restored_at = saved.saved_at
-            self._synced_at = monotonic() - max(0.0, time.time() - saved.saved_at)
             log.info("the last known good is in effect: %d resources", len(self._store.entries()))
         self._tasks.start(self._work())
         self._tasks.start(self._keep_connected())
@@ -147,13 +152,8 @@ class Discovery:
 
     @property
     def is_synced(self) -> bool:
-        """Whether everything that was asked for has been answered on the present stream."""
+        """Whether everything that was asked for has been answered on the present stream, and taken."""
         return self.is_connected and self._store.is_synced
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether there is a first configuration: in sync once, or the last known good."""
-        return self._synced_at is not None
 
     @property
     def last_contact(self) -> float | None:
@@ -174,26 +174,30 @@ class Discovery:
         return len(self._store.followed)
 
     def unready(self) -> str:
-        return "" if self.is_configured else f"waiting for the first configuration from {', '.join(self._urls)}"
+        """What is waited for; nothing any more once all that was asked for was answered, or with the last known good.
+
+        A resource that is refused is answered: one bad route must not keep every new sidecar from being ready.
+        """
+        return "" if self._is_configured else f"waiting for the first configuration from {', '.join(self._urls)}"
 
     def report(self) -> dict[str, object]:
-        """The state of the stream, for the admin server."""
+        """The state of the stream, for the admin server; times are RFC 3339."""
         store, stream = self._store, self._stream
         last_contact, age_s = self.last_contact, self.age_s
         return {
             "source": list(self._urls),
             "connected_to": stream.url if stream is not None and self.is_connected else "",
-            "connected_at": round(self._connected_at, 3) if self.is_connected else None,
+            "connected_at": stamp(self._connected_at) if self.is_connected else None,
             "failure": "" if self.is_connected else self._failure,
-            "last_contact_at": None if last_contact is None else round(last_contact, 3),
+            "last_contact_at": None if last_contact is None else stamp(last_contact),
             "is_synced": self.is_synced,
             "configuration_age_s": None if age_s is None else round(age_s, 3),
-            "restored_from": round(self._restored_at, 3) if self._restored_at else None,
+            "restored_from": None if self._restored_from is None else stamp(self._restored_from),
             "subscriptions": self.subscriptions,
             "unanswered": store.awaited()[:MAX_TOLD],
             "held": sorted(store.held)[:MAX_TOLD],
             "waiting_for": store.waiting()[:MAX_TOLD],
-            "refused": [str(problem) for problem in self._refused[:MAX_TOLD]],
+            "refused": [str(problem) for problem in self._refused],
         }
 
     # Keeping a stream
@@ -217,7 +221,7 @@ class Discovery:
             stream = await open_stream(url, self._tls() if self._tls is not None else None, self._wake.set)
         except StreamClosed as error:
             self._events.connects.add("failed")
-            self._tell_failure(f"{url}: {error}")
+            self._tell_failure(url, str(error))
             raise
         except Exception:
             log.exception("connecting to %s failed by a defect", url)
@@ -228,7 +232,7 @@ class Discovery:
         self._fresh = stream
         self._wake.set()
         await stream.closed.wait()
-        self._tell_failure(f"{url}: {stream.ended}")
+        self._tell_failure(url, stream.ended)
         if monotonic() - opened_at < LIVED_S:
             raise StreamClosed(stream.ended)
 
@@ -239,10 +243,18 @@ class Discovery:
         except TimeoutError:
             return
 
-    def _tell_failure(self, text: str) -> None:
-        if text != self._failure:
-            log.warning("no control plane: %s; what is in effect stays", text)
-        self._failure = text
+    def _tell_failure(self, url: str, text: str) -> None:
+        """Log it, but not the same of one address again and again: an outage may last for a night."""
+        self._failure = f"{url}: {text}"
+        if self._told.get(url) != text:
+            self._told[url] = text
+            log.warning("no control plane: %s; what is in effect stays", self._failure)
+
+    def _on_answering(self, stream: Stream) -> None:
+        """The stream is of use: it did not end as it was greeted."""
+        self._answering = stream
+        self._told.clear()
+        log.info("connected to %s", stream.url)
 
     # Dealing with what comes
 
@@ -254,6 +266,9 @@ class Discovery:
                 log.exception("discovery met a defect; the stream begins anew")
                 if self._stream is not None:
                     self._stream.close(_DEFECT, "the sidecar met a defect")
+                await asyncio.sleep(DEFECT_PAUSE_S)
+            # Whatever there is still to do, others have their turn.
+            await asyncio.sleep(0)
 
     async def _step(self) -> None:
         """Do the next thing that there is to do, or wait for one."""
@@ -295,22 +310,19 @@ class Discovery:
         for message in subscriptions([], wanted):
             stream.send(message)
         self._connected_at = time.time()
-        self._failure = ""
-        log.info("connected to %s", stream.url)
 
     def _part(self, stream: Stream) -> None:
         self._heard_at = stream.heard_at
         if self._store.is_synced:
             self._synced_at = stream.heard_at
-        self._stream = None
+        self._stream = self._answering = None
         self._store.end()
 
     async def _on_message(self, stream: Stream, data: bytes) -> None:
         try:
             message = decode_from_control(data)
         except StreamError as error:
-            log.error("a message of %s is not understood: %s", stream.url, error)  # noqa: TRY400 - no traceback
-            stream.close(_POLICY_VIOLATION, "a message is not understood")
+            stream.close(_POLICY_VIOLATION, f"a message is not understood: {error}")
             return
         if isinstance(message, Ask):
             self._answers.on_ask(message, stream)
@@ -325,11 +337,18 @@ class Discovery:
             stream.send(encode(Nack(nonce=message.nonce, problems=[Problem("", "", "took no effect by a defect")])))
         else:
             self._events.pushes.add("taken")
-            self._refused = []
+            self._refused = self._still_refused()
+            if self._answering is not stream:
+                self._on_answering(stream)
             stream.send(encode(Ack(nonce=message.nonce, waiting=taken.waiting[:MAX_TOLD])))
 
+    def _still_refused(self) -> list[Problem]:
+        return [problem for problem in self._refused if problem.name in self._store.refused]
+
     def _refuse(self, stream: Stream, nonce: str, problems: list[Problem]) -> None:
-        self._refused = problems
+        names = {problem.name for problem in problems}
+        older = [problem for problem in self._still_refused() if problem.name not in names]
+        self._refused = [*problems, *older][:MAX_TOLD]
         suppressed = self._refusals.admit(monotonic())
         if suppressed is not None:
             more = f" (and {suppressed} pushes more)" if suppressed else ""
@@ -351,18 +370,25 @@ class Discovery:
             log.exception("a change took no effect by a defect; it is tried again with the next one")
             self._store.offer_again(taken.change)
             return False
-        if self._keeper is not None:
-            self._keeper.save()
+        if self._is_configured:
+            self._save()
         return True
 
     def _note_sync(self) -> None:
         if self._stream is not None and self.is_synced:
             self._synced_at = self._stream.heard_at
+        if not self._is_configured and self.is_connected and self._store.is_answered:
+            self._is_configured = True
+            self._save()
 
     # The last known good
 
-    def _collect(self) -> tuple[list[Entry], list[Key]]:
-        return self._store.entries(), self._store.wants.used()
+    def _save(self) -> None:
+        if self._keeper is not None:
+            self._keeper.save()
+
+    def _collect(self) -> Saved:
+        return Saved(self._store.entries(), self._store.wants.used(), time.time() - (self.age_s or 0.0))
 
     def _on_saved(self, failure: str) -> None:
         self._events.saves.add("failed" if failure else "saved")

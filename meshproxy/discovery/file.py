@@ -8,9 +8,6 @@ from pathlib import Path
 from meshproxy.wire.problem import Problem
 from meshproxy.wire.snapshot import MAX_BYTES, SnapshotError
 
-POLL_S = 1.0
-"""How often a changed file is looked for."""
-
 
 class SnapshotFile:
     """Remembers what it has read, so that `is_changed` costs one stat."""

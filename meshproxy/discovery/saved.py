@@ -1,6 +1,6 @@
 """The last known good on disk, so that a sidecar that is restarted during an outage serves.
 
-One file, `DIR/last-known-good.json`: `{"schema", "node": {"namespace", "service_account"}, "saved_at", "used":
+One file, `DIR/last-known-good.json`: `{"schema", "node": {"namespace", "service_account"}, "synced_at", "used":
 ["NS/NAME"], "resources": [{"name", "version", "resource"}]}`. It is replaced as a whole, and readable by us alone.
 """
 
@@ -12,11 +12,10 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from time import time
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from meshproxy.discovery.intake import accept
 from meshproxy.discovery.wants import Key
@@ -32,6 +31,8 @@ log = logging.getLogger(__name__)
 FILE = "last-known-good.json"
 INTERVAL_S = 2.0
 """The shortest time between two writes."""
+_LATEST = 253_402_300_799
+"""The last second that RFC 3339 can write."""
 
 
 class SavedError(Exception):
@@ -46,11 +47,14 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class Saved(NamedTuple):
-    """What an earlier life has left behind; `saved_at` is Unix time."""
+    """What an earlier life has left behind.
+
+    `synced_at` is Unix time: when this was last known to be what the control plane has, however late it was written.
+    """
 
     entries: list[Entry]
     used: list[Key]
-    saved_at: float
+    synced_at: float
 
 
 class _Resource(Struct, frozen=True, kw_only=True):
@@ -66,7 +70,7 @@ class _Head(Struct, frozen=True, kw_only=True):
 class _File(Struct, frozen=True, kw_only=True):
     schema: int
     node: Identity
-    saved_at: float
+    synced_at: Annotated[float, Meta(ge=0, le=_LATEST)]
     used: list[str]
     resources: list[_Resource]
 
@@ -81,7 +85,7 @@ def encode_steps(identity: Identity, saved: Saved) -> Generator[None, None, byte
     head = {
         "schema": SCHEMA,
         "node": identity,
-        "saved_at": saved.saved_at,
+        "synced_at": saved.synced_at,
         "used": [f"{namespace}/{name}" for namespace, name in saved.used],
     }
     lines = []
@@ -118,7 +122,7 @@ def decode_steps(data: bytes, identity: Identity) -> Generator[None, None, Saved
         if problems:
             raise SavedError(f"it is damaged: {problems[0]}")
         yield
-    return Saved(entries, list(_keys(file.used)), file.saved_at)
+    return Saved(entries, list(_keys(file.used)), file.synced_at)
 
 
 def _keys(used: Iterable[str]) -> Iterator[Key]:
@@ -189,7 +193,7 @@ class Keeper:
         self,
         directory: Path,
         identity: Identity,
-        collect: Callable[[], tuple[list[Entry], list[Key]]],
+        collect: Callable[[], Saved],
         on_saved: Callable[[str], None],
     ) -> None:
         self._path = directory / FILE
@@ -234,8 +238,7 @@ class Keeper:
     async def _write(self) -> None:
         self._is_wanted = False
         try:
-            entries, used = self._collect()
-            data = await in_slices(encode_steps(self._identity, Saved(entries, used, time())))
+            data = await in_slices(encode_steps(self._identity, self._collect()))
             self._job = self._loop.run_in_executor(None, write, self._path, data)
             # A thread cannot be stopped: whoever goes on without it has to wait for it.
             await asyncio.shield(self._job)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from meshproxy.discovery.file import SnapshotFile
 from meshproxy.kit.aio.slices import in_slices
 from meshproxy.kit.aio.tasks import Tasks
+from meshproxy.kit.stamp import stamp
 from meshproxy.metrics.events import Loads
 from meshproxy.policy.route import RouteTable
 from meshproxy.wire import resources as wire
@@ -54,7 +55,7 @@ class Snapshots:
         self._events = Loads(registry)
         self._tasks = Tasks(asyncio.get_running_loop())
         self._version = ""
-        self._loaded_at = 0.0
+        self._loaded_at = 0.0  # Unix time
         self._is_loading = False
 
     async def start(self) -> None:
@@ -73,8 +74,8 @@ class Snapshots:
         return "" if self._version else "the snapshot is not loaded yet"
 
     def report(self) -> dict[str, object]:
-        """What is in use, for the admin server."""
-        return {"source": str(self._path), "version": self._version, "loaded_at": self._loaded_at}
+        """What is in use, for the admin server; the time is RFC 3339."""
+        return {"source": str(self._path), "version": self._version, "loaded_at": stamp(self._loaded_at)}
 
     async def _load(self) -> None:
         """Raises SnapshotError; then what is in use stays."""

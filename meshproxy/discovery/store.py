@@ -1,8 +1,9 @@
 """The configuration as it was pushed: what is in effect, what waits, and what is to be asked for next.
 
 Laws: a push is taken whole or not at all. New routes take effect when every backend that they name is known with its
-endpoints (or is known not to exist), at the latest `HOLD_S` after they came; what only their former version uses stays
-as long. What is in effect of a name is always one version as it was pushed. What nobody needs any more is forgotten.
+endpoints (or is known not to exist), at the latest `HOLD_S` after they came; what routes in effect use stays as long,
+also when it is taken away before the routes that give it up have come, at the latest `HOLD_S` after that. What is in
+effect of a name is always one version as it was pushed. What nobody needs any more is forgotten.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from meshproxy.wire.snapshot import MAX_PROBLEMS, Entry
 from meshproxy.wire.stream import Push, all_services
 
 HOLD_S = 5.0
-"""The longest that new routes wait for what they name."""
+"""The longest that new routes wait for what they name, and that what is gone waits for the routes that name it."""
+HOLD_FIRST_S = 2.0
+"""The same for the first routes of a port: whoever called it is waiting for them, no longer than three seconds."""
 
 _UNKNOWN = object()
 _OFFERED = object()
@@ -42,16 +45,12 @@ class Taken(NamedTuple):
     subscribe: list[str]
     unsubscribe: list[str]
 
-    @property
-    def is_empty(self) -> bool:
-        return not any(self.change) and not self.subscribe and not self.unsubscribe
-
 
 class Held(NamedTuple):
-    """New routes that wait. `since` is when the first version came that had to."""
+    """New routes that wait, at most until a time that the first version which had to wait has set."""
 
     entry: Entry
-    since: float
+    until: float
 
 
 class Store:
@@ -63,16 +62,17 @@ class Store:
 
     __slots__ = (
         "_awaited", "_doomed", "_following", "_is_fresh", "_is_streaming", "_namespace", "_stale", "_states",
-        "_touched", "held", "wants",
+        "_touched", "held", "refused", "wants",
     )  # fmt: skip
 
     def __init__(self, namespace: str, workload: str, *, has_outbound: bool, limits: Limits = Limits()) -> None:  # noqa: B008 - immutable
         self.wants = Wants(limits)
         self.held: dict[str, Held] = {}
+        self.refused: set[str] = set()  # names whose latest version on this stream was refused
         self._namespace = namespace if has_outbound else ""
         self._following = Following()
         self._states: dict[str, Entry | None] = {}  # what is in effect; None: known not to exist
-        self._doomed: dict[str, None] = {}  # exist no more, and in effect until the routes that use them give way
+        self._doomed: dict[str, float] = {}  # exist no more, and in effect until no routes name them: since when
         self._touched: dict[str, object] = {}  # what was in effect when the last change was collected
         self._stale: set[Key] = set()  # Services whose needs have to be looked at again
         self._is_streaming = False
@@ -88,21 +88,22 @@ class Store:
         """Return what is in effect."""
         return [state for state in self._states.values() if state is not None]
 
-    def find(self, name: str) -> Entry | None:
-        """Return what is in effect under a name."""
-        return self._states.get(name)
-
     @property
     def followed(self) -> Collection[str]:
         return self._following
 
     @property
-    def is_synced(self) -> bool:
-        """Whether all that was asked for on this stream has been answered, and nothing was refused since."""
+    def is_answered(self) -> bool:
+        """Whether all that was asked for on this stream has been answered, be it by what was refused."""
         return self._is_streaming and not self._is_fresh and not self._awaited
 
+    @property
+    def is_synced(self) -> bool:
+        """Whether all that was asked for on this stream has been answered and taken."""
+        return self.is_answered and not self.refused
+
     def awaited(self) -> list[str]:
-        """Return what was asked for on this stream and is not answered, or was refused."""
+        """Return what was asked for on this stream and is not answered, or has to come again without the rest."""
         return sorted(self._awaited)
 
     def waiting(self) -> list[str]:
@@ -111,7 +112,8 @@ class Store:
 
     def next_at(self) -> float | None:
         """Return when `on_time` has something to do."""
-        times = [held.since + HOLD_S for held in self.held.values()]
+        times = [held.until for held in self.held.values()]
+        times += [since + HOLD_S for since in self._doomed.values()]
         if (idle_at := self.wants.next_at()) is not None:
             times.append(idle_at)
         return min(times, default=None)
@@ -164,6 +166,7 @@ class Store:
         known.update({name: held.entry.version for name, held in self.held.items()})
         self._is_streaming = True
         self._awaited.clear()
+        self.refused.clear()
         followed = list(self._following)
         self.on_subscribed(followed)
         return known, [all_services(self._namespace), *followed] if self._namespace else followed
@@ -177,22 +180,19 @@ class Store:
         self._is_fresh = True
         self._awaited.update(name for name in subscribed if self._latest(name) is None)
 
-    def take(self, push: Push, now: float) -> Taken:
-        """Do what `take_steps` does at once."""
-        steps = self.take_steps(push, now)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                taken: Taken = end.value
-                return taken
-
     def take_steps(self, push: Push, now: float) -> Generator[None, None, Taken]:
-        """Take a push in short steps. Nothing but `want` may be called before it has come to its end."""
+        """Take a push in short steps; the generator returns what comes of it.
+
+        Nothing but `want` may be called before it has come to its end.
+        """
         problems: list[Problem] = []
         updated: list[Entry] = []
         seen: set[str] = set()
-        removed = [name for name in push.removed if self._is_readable(name, seen, problems)]
+        removed: list[str] = []
+        for name in push.removed:
+            if self._is_readable(name, seen, problems):
+                removed.append(name)
+            yield
         for update in push.updated:
             if self._is_readable(update.name, seen, problems) and self._is_expected(update.name):
                 entry = read_update(update, self._latest(update.name), problems)
@@ -201,9 +201,9 @@ class Store:
             yield
         self._is_fresh = False
         if problems:
-            self._awaited.update(name for name in seen if name in self._following)
+            self._on_refused(seen, {problem.name for problem in problems})
             return self._collect(problems[:MAX_PROBLEMS])
-        removed = [name for name in removed if self._is_expected(name)]
+        removed = list(filter(self._is_expected, removed))
         # Services first, as they make room for others of their namespace; the rest last: new routes may need it still.
         for name in itertools.filterfalse(_is_no_service, removed):
             self._put(name, None, now)
@@ -211,18 +211,25 @@ class Store:
             self._on_updated(entry, now)
         for name in filter(_is_no_service, removed):
             self._on_removed(name, now)
-        self._awaited.difference_update(seen)
+        self._awaited -= seen
+        self.refused -= seen
         return self.on_time(now)
+
+    def _on_refused(self, seen: set[str], blamed: set[str]) -> None:
+        """Nothing of a push was taken: what is not blamed comes again without the rest."""
+        followed = {name for name in seen if name in self._following}
+        self.refused |= followed & blamed
+        self._awaited |= followed
+        self._awaited -= self.refused
 
     def on_time(self, now: float) -> Taken:
         """Do what is due: let routes take effect, drop what is idle, follow what is wanted."""
         self.wants.drop_idle(now)
         for name, held in list(self.held.items()):
-            if now >= held.since + HOLD_S or not any(self._missing(held.entry)):
+            if now >= held.until or not any(self._missing(held.entry)):
                 self._put(name, held.entry, now)
-        if self._doomed:
-            in_use = self._shielded()
-            for name in [name for name in self._doomed if name not in in_use]:
+        for name, since in list(self._doomed.items()):
+            if now >= since + HOLD_S:
                 self._put(name, None, now)
         self._fold()
         return self._collect([])
@@ -260,9 +267,10 @@ class Store:
     # Changes of what is in effect
 
     def _on_removed(self, name: str, now: float) -> None:
-        state = self._states.get(name)
-        if state is not None and self.held and name in self._shielded():
-            self._doomed[name] = None
+        is_lane = names.kind_of(name) in ("backend", "endpoints")
+        if is_lane and self._states.get(name) is not None:
+            # It is followed, so routes name it; the ones that give it up are in this push, or in one on its way.
+            self._doomed.setdefault(name, now)
         else:
             self._put(name, None, now)
 
@@ -270,7 +278,11 @@ class Store:
         name = entry.name
         if isinstance(entry.resource, Routes) and any(self._missing(entry)):
             held = self.held.get(name)
-            self.held[name] = Held(entry, held.since if held is not None else now)
+            former = self._states.get(name)
+            until = now + (HOLD_S if former is not None else HOLD_FIRST_S)
+            self.held[name] = Held(entry, held.until if held is not None else until)
+            for used in self._doomed.keys() & (_backends(former) if former is not None else ()):
+                self._doomed[used] = now
             self._stale.add(_service_of(name))
         else:
             self._put(name, entry, now)
@@ -299,17 +311,13 @@ class Store:
         self._doomed.pop(name, None)
         self.held.pop(name, None)
         self._awaited.discard(name)
+        self.refused.discard(name)
 
     # What follows from them
 
     def _missing(self, routes: Entry) -> Iterator[str]:
         """Yield what these routes need and nothing is known of."""
         return (name for name in _backends(routes) if name not in self._states)
-
-    def _shielded(self) -> set[str]:
-        """Return what is used by routes in effect that others are about to replace."""
-        in_effect = (self._states.get(name) for name in self.held)
-        return {name for entry in in_effect if entry is not None for name in _backends(entry)}
 
     def _fold(self) -> None:
         """Look again at what Services need, and forget what nobody does."""

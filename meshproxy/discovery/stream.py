@@ -35,6 +35,10 @@ CLOSE_S = 1.0
 """How long the other end may take to end the connection once a close was sent."""
 INBOX_BYTES = 1024 * 1024
 """Of messages that wait to be dealt with; beyond, the stream is not read."""
+MESSAGE_BYTES = 128
+"""What a message costs beside its own bytes: empty ones are bounded as well."""
+REASON_BYTES = 123
+"""Of a close (RFC 6455 section 5.5)."""
 
 _quiet = logging.getLogger("meshproxy.discovery.websocket")
 _quiet.setLevel(logging.CRITICAL)  # its text for a malformed frame is ours to tell, once, with the stream's end
@@ -88,7 +92,7 @@ class Stream(asyncio.Protocol):
     def receive(self) -> bytes:
         """Take the message that waits longest."""
         message = self.messages.popleft()
-        self._inbox_bytes -= len(message)
+        self._inbox_bytes -= len(message) + MESSAGE_BYTES
         if self._is_full and self._inbox_bytes <= INBOX_BYTES // 2:
             self._is_full = False
             self.heard_at = monotonic()
@@ -96,9 +100,9 @@ class Stream(asyncio.Protocol):
         return message
 
     def close(self, code: int, reason: str) -> None:
-        """End the stream in order; the other end has CLOSE_S to agree. `reason` is at most 120 bytes."""
+        """End the stream in order; the other end has CLOSE_S to agree."""
         if self.is_open:
-            self._protocol.send_close(code, reason)
+            self._protocol.send_close(code, reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore"))
             self._flush()
             self._end(reason)
         else:
@@ -163,7 +167,7 @@ class Stream(asyncio.Protocol):
         message = bytes(frame.data) if self._parts is None else bytes(self._parts)
         self._parts = None
         self.messages.append(message)
-        self._inbox_bytes += len(message)
+        self._inbox_bytes += len(message) + MESSAGE_BYTES
         if self._inbox_bytes > INBOX_BYTES and not self._is_full:
             self._is_full = True
             self._read_or_pause()
@@ -195,7 +199,7 @@ class Stream(asyncio.Protocol):
         """Nothing of the stream counts any more."""
         if self.ended:
             return
-        self.ended = reason or "ended"
+        self.ended = _printable(reason) or "ended"
         self.messages.clear()
         if not self.opened.done():
             self.opened.set_exception(StreamClosed(self.ended))
@@ -243,10 +247,14 @@ def _on_opened(opened: asyncio.Future[None]) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Tell an error in one printable, bounded line: parts of it come from the other end."""
     text = str(error) or type(error).__name__
     if error.__cause__ is not None:
         text += f" ({error.__cause__})"
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
+    """One bounded line for the log: parts of it come from the other end."""
     return "".join(char if char.isprintable() else "?" for char in text[:200])
 
 

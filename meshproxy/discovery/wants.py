@@ -54,7 +54,7 @@ class Wants:
         # Called ones, the longest unused first: those that do not exist, and all others.
         self._missing: OrderedDict[Key, _Call] = OrderedDict()
         self._present: OrderedDict[Key, _Call] = OrderedDict()
-        self._unanswered: set[Key] = set()
+        self._unanswered: set[Key] = set()  # called ones of which it is not known yet whether they exist
         self._own: set[Key] = set()
         self._earlier: dict[Key, bool] = {}  # whether it still exists, as far as is known
         self._recent: OrderedDict[Key, None] = OrderedDict()
@@ -67,11 +67,6 @@ class Wants:
     @property
     def called(self) -> int:
         return len(self._present) + len(self._missing)
-
-    @property
-    def unanswered(self) -> list[Key]:
-        """Called Services of which it is not known yet whether they exist."""
-        return sorted(self._unanswered)
 
     def ports(self, key: Key) -> list[int]:
         """Return the ports to ask for while those of the Service are not known."""

@@ -68,7 +68,7 @@ def count(registry: Registry, exchanges: list) -> None:
         registry.counter("meshproxy_events_total", "Events.", ("word",)).add(fault or "none")
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), ended), max_size=60))
 def test_workers_add_up_to_what_one_process_would_have_counted(work):
     alone = Registry()
@@ -81,7 +81,7 @@ def test_workers_add_up_to_what_one_process_would_have_counted(work):
     assert samples(totals) == samples(alone)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(ended, max_size=20), st.lists(ended, max_size=20))
 def test_what_a_worker_that_has_ended_had_counted_stays(first, second):
     alone, one, other = Registry(), Registry(), Registry()

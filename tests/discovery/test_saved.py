@@ -54,6 +54,8 @@ def edited(edit):
         (edited(lambda file: file.update(schema=2)), "it is of schema 2; allowed: 1"),
         (edited(lambda file: file.update(schema=2, resources="else")), "it is of schema 2; allowed: 1"),
         (edited(lambda file: file.pop("node")), "it is damaged"),
+        (edited(lambda file: file.update(synced_at=-1.0)), "it is damaged"),
+        (edited(lambda file: file.update(synced_at=1e300)), "it is damaged"),
         (edited(lambda file: file["resources"][1]["resource"].update(protocol="smtp")), "unknown protocol 'smtp'"),
         (edited(lambda file: file["resources"][0].update(name="service/bank/A")), "malformed name"),
         (edited(lambda file: file["resources"][0].update(version="")), "version: must have"),
@@ -142,7 +144,7 @@ class Kept:
     def __init__(self, directory):
         self.outcomes = []
         self.used = [("bank", "a")]
-        self.keeper = Keeper(directory, WEB, lambda: (SAVED.entries, self.used), self.outcomes.append)
+        self.keeper = Keeper(directory, WEB, lambda: SAVED._replace(used=self.used), self.outcomes.append)
 
 
 @on_uvloop

@@ -3,14 +3,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshproxy.discovery.store import HOLD_S, Store
+from meshproxy.discovery.store import HOLD_FIRST_S, HOLD_S, Store
 from meshproxy.discovery.wants import Limits
+from meshproxy.proxy.exchange import PARK_S
 from meshproxy.wire import resources as wire
 from meshproxy.wire.change import Outlook
 from meshproxy.wire.stream import Update
 from tests.fakes.pushes import backend, endpoints, lane, patched, push, routes, service
 
 LANE = ["routes/bank/a:80", "backend/bank/a:80", "endpoints/bank/a:80"]
+
+
+def take(store, message, now):
+    """All the steps of a push at once."""
+    steps = store.take_steps(message, now)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 class Sidecar:
@@ -23,6 +34,7 @@ class Sidecar:
         self.followed = set(self.store.followed)
         self.told = []
         self.held = {}
+        self.gone = {}  # what the control plane has taken away, and when
         self.store.begin()
 
     def note(self, taken):
@@ -32,6 +44,7 @@ class Sidecar:
         assert self.followed == set(self.store.followed)
         told = [entry.name for entry in taken.change.updated] + taken.change.removed + taken.change.forgotten
         assert len(told) == len(set(told))
+        lost = [name for name in taken.change.removed if self.states.get(name)]
         for entry in taken.change.updated:
             assert self.states.get(entry.name) != entry
             self.states[entry.name] = entry
@@ -42,6 +55,9 @@ class Sidecar:
             del self.states[name]
         assert {name for name, state in self.states.items() if state} == {one.name for one in self.store.entries()}
         self._check_make_before_break(taken.change)
+        in_effect = [state for state in self.states.values() if state and isinstance(state.resource, wire.Routes)]
+        used = {name for state in in_effect for name in needs(state)}
+        assert all(self.now >= self.gone[name] + HOLD_S for name in used.intersection(lost)), "taken away too early"
         if taken.subscribe:
             self.store.on_subscribed(taken.subscribe)
         self.told.append(taken)
@@ -50,13 +66,17 @@ class Sidecar:
     def _check_make_before_break(self, change):
         for entry in change.updated:
             if isinstance(entry.resource, wire.Routes) and any(name not in self.states for name in needs(entry)):
-                assert self.now >= self.held[entry.name].since + HOLD_S, "took effect before what it names was known"
+                assert self.now >= self.held[entry.name].until, "took effect before what it names was known"
         in_use = {name for routes in self.store.held if self.states.get(routes) for name in needs(self.states[routes])}
         assert in_use.isdisjoint(change.removed + change.forgotten), "taken away while it was in use"
         self.held = dict(self.store.held)
 
     def push(self, *updated, removed=()):
-        return self.note(self.store.take(push(*updated, removed=removed), self.now))
+        for name in removed:
+            self.gone.setdefault(name, self.now)
+        for one in updated:
+            self.gone.pop(one.name, None)
+        return self.note(take(self.store, push(*updated, removed=removed), self.now))
 
     def want(self, name="a", port=None, namespace="bank"):
         outlook = self.store.want(namespace, name, port, self.now)
@@ -147,8 +167,8 @@ def test_services_of_the_own_namespace_come_by_themselves():
 def test_a_service_of_the_own_namespace_that_is_removed_though_it_was_never_there_leaves_nothing():
     sidecar = Sidecar()
     taken = sidecar.push(removed=["service/shop/x"])
-    assert taken.is_empty
-    assert sidecar.store.find("service/shop/x") is None
+    assert not any((*taken.change, taken.subscribe, taken.unsubscribe))
+    assert sidecar.store.entries() == []
     assert sidecar.store.begin()[0] == {}
 
 
@@ -205,6 +225,14 @@ def test_a_hold_ends_by_time_also_when_newer_routes_keep_coming():
     assert sidecar.store.held == {}
 
 
+def test_the_first_routes_of_a_port_are_held_for_less_time_than_its_callers_wait():
+    sidecar = Sidecar()
+    sidecar.want()
+    sidecar.push(service("bank/a"), routes("bank/a:80", "bank/b:80"))
+    assert sidecar.store.next_at() == HOLD_FIRST_S < PARK_S
+    assert sidecar.wait(HOLD_FIRST_S).change.updated == [routes("bank/a:80", "bank/b:80")]
+
+
 def test_a_rollback_ends_a_hold():
     sidecar = Sidecar()
     sidecar.want()
@@ -227,6 +255,48 @@ def test_what_only_the_old_routes_use_stays_as_long_as_they_do():
     taken = sidecar.push(backend("bank/b:80"), endpoints("bank/b:80", 2))
     assert set(taken.change.forgotten) == set(LANE[1:])
     assert sidecar.states["routes/bank/a:80"] == routes("bank/a:80", "bank/b:80")
+
+
+def test_what_is_removed_before_the_routes_that_give_it_up_have_come_stays_until_then():
+    sidecar = Sidecar()
+    sidecar.want()
+    sidecar.push(service("bank/a"), *lane("bank/a:80", 1))
+    # A push is bounded: what a change takes away may come in another one than what it puts in.
+    taken = sidecar.push(removed=LANE[1:])
+    assert taken.change == ([], [], [])
+    sidecar.wait(HOLD_S - 1)
+    sidecar.push(routes("bank/a:80", "bank/b:80"))
+    sidecar.wait(HOLD_S - 1)
+    taken = sidecar.push(backend("bank/b:80"), endpoints("bank/b:80", 2))
+    assert set(taken.change.forgotten) == set(LANE[1:])
+    assert sidecar.states["routes/bank/a:80"] == routes("bank/a:80", "bank/b:80")
+    assert sidecar.store.next_at() == 600.0
+
+
+def test_what_is_removed_and_given_up_by_no_routes_goes_after_a_bound():
+    sidecar = Sidecar()
+    sidecar.want()
+    sidecar.push(service("bank/a"), *lane("bank/a:80", 1))
+    sidecar.push(removed=LANE[1:])
+    sidecar.wait(1.0)
+    sidecar.store.end()
+    sidecar.store.begin()
+    sidecar.push(removed=LANE[1:])
+    assert sidecar.store.next_at() == HOLD_S
+    assert sidecar.wait(HOLD_S - 1.5).change.removed == []
+    assert sidecar.wait(0.5).change.removed == LANE[1:]
+
+
+def test_a_service_that_is_removed_goes_at_once_with_all_that_it_had():
+    sidecar = Sidecar()
+    sidecar.want()
+    sidecar.push(service("bank/a"), *lane("bank/a:80", 1))
+    taken = sidecar.push(removed=["service/bank/a", *LANE])
+    assert sidecar.states == {"service/bank/a": None}
+    assert taken.unsubscribe == LANE
+    sidecar.push(service("bank/a"))
+    sidecar.push(*lane("bank/a:80", 1))
+    assert set(sidecar.states) == {"service/bank/a", *LANE}
 
 
 def test_what_was_removed_too_early_and_comes_again_lives_on():
@@ -271,7 +341,7 @@ def test_a_push_is_refused_whole(bad, removed):
     before = dict(sidecar.states)
     taken = sidecar.push(endpoints("bank/a:80", 2), service("shop/x"), *bad, removed=[*removed, LANE[0]])
     assert taken.problems
-    assert taken.is_empty
+    assert not any((*taken.change, taken.subscribe, taken.unsubscribe))
     assert sidecar.states == before
     assert not sidecar.store.is_synced, "what was refused is not known"
     sidecar.push(endpoints("bank/a:80", 2), backend("bank/a:80"), service("shop/x"), removed=[LANE[0]])
@@ -289,7 +359,7 @@ def test_unknown_kinds_and_what_is_not_followed_any_more_are_passed_over():
     later = Update(name="address/10.0.0.1:80", version="1", resource=msgspec.Raw(b"[1]"))
     stale = patched(endpoints("bank/z:80", 1), endpoints("bank/z:80", 2))
     taken = sidecar.push(later, stale, *lane("bank/z:80", 1)[:1], removed=["address/10.0.0.2:80", "service/shop/*"])
-    assert taken.is_empty
+    assert not any((*taken.change, taken.subscribe, taken.unsubscribe))
     assert taken.problems == []
     assert sidecar.states == {}
 
@@ -364,9 +434,9 @@ def test_a_hundred_thousand_hostile_names_leave_the_called_ones_and_little_else(
             store.wants.on_traffic([("bank", "a")], sidecar.now)
         if store.want("bank", f"h{n}", None, sidecar.now) is Outlook.COMING:
             taken = store.on_time(sidecar.now)
-            store.take(push(removed=taken.subscribe), sidecar.now)
+            take(store, push(removed=taken.subscribe), sidecar.now)
     assert len(store.followed) <= 4 * 1024
-    assert store.find("service/bank/a") is not None
+    assert service("bank/a") in store.entries()
     assert store.wants.called <= 1024
     assert len(store._states) <= len(store.followed)
     assert len(store._touched) == len(store._awaited) == 0
@@ -399,7 +469,7 @@ def test_restored_routes_are_not_held():
 def test_a_change_that_took_no_effect_comes_again_with_the_next():
     sidecar = Sidecar()
     sidecar.want()
-    lost = sidecar.store.take(push(service("bank/a"), *lane("bank/a:80", 1)), 0.0)
+    lost = take(sidecar.store, push(service("bank/a"), *lane("bank/a:80", 1)), 0.0)
     sidecar.store.offer_again(lost.change)
     assert not sidecar.store.is_due
     taken = sidecar.push(endpoints("bank/a:80", 2))

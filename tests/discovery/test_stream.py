@@ -156,6 +156,25 @@ async def test_our_own_slowness_is_no_silence_of_the_other_end(monkeypatch):
 
 
 @on_uvloop
+async def test_messages_of_no_length_are_bounded_as_well(monkeypatch):
+    monkeypatch.setattr(subject, "INBOX_BYTES", 10_000)
+    async with pushing() as control:
+        end = await End(control).open()
+        for _ in range(200):
+            end.other.write(frame(TEXT, b"") * 1_000)
+        await until(lambda: end.stream._is_full)
+        await passed(0.05)
+        # What one read has brought is kept.
+        assert len(end.stream.messages) < 150_000
+        while end.stream.messages or end.stream._is_full:
+            end.stream.receive()
+            if not end.stream.messages:
+                await passed(0.01)
+        assert end.stream._inbox_bytes == 0
+        await end.close()
+
+
+@on_uvloop
 async def test_nobody_there_is_told():
     control = Pusher()
     await control.start()
