@@ -6,7 +6,8 @@ import asyncio
 
 from aiohttp import web
 
-BACKLOG = 128
+BACKLOG = 1024
+"""After an outage all sidecars come at once."""
 
 
 class Listener:
@@ -26,17 +27,27 @@ class Listener:
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
-    async def stop(self) -> None:
-        """Accept no more, let what is under way finish as long as the runner says, and close."""
+    def close(self) -> None:
+        """Accept no more."""
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    async def stop(self) -> None:
+        """Accept no more, let what is under way finish as long as the runner says, and close."""
+        self.close()
         await self._runner.cleanup()
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        serve = self._runner.server
+        return len(serve.connections) if serve is not None else 0
 
     def _admit(self) -> asyncio.BaseProtocol:
         serve = self._runner.server
         assert serve is not None
-        return serve() if len(serve.connections) < self._most else _Refusal()
+        return serve() if self.connections < self._most else _Refusal()
 
 
 class _Refusal(asyncio.Protocol):

@@ -6,6 +6,7 @@ import asyncio
 
 from aiohttp import web
 
+from control.listener import Listener
 from control.push.hub import Hub
 from control.push.stream import NORMAL, Stream
 from meshproxy.kit.loopback import is_own_origin
@@ -23,27 +24,23 @@ class PushServer:
         self._hub = hub
         application = web.Application()
         application.router.add_get(PATH, self._serve)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=_KEEP_S)
-        self._server: asyncio.Server | None = None
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=_KEEP_S)
+        self._listener = Listener(runner, hub.bounds.streams + hub.bounds.visitors)
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self, address: tuple[str, int]) -> tuple[str, int]:
         """Listen; returns the address, with the port that was taken for 0. Raise OSError."""
-        await self._runner.setup()
-        self._server = await asyncio.get_running_loop().create_server(self._admit, *address, backlog=1024)
+        bound = await self._listener.start(address)
         self._arm()
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return host, port
+        return bound
 
     async def stop(self) -> None:
         """Accept no more, tell all sidecars, and end."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._listener.close()
         await self._hub.shutdown()
-        await self._runner.cleanup()
+        await self._listener.stop()
 
     def _arm(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._hub.bounds.sweep_s, self._sweep)
@@ -51,12 +48,6 @@ class PushServer:
     def _sweep(self) -> None:
         self._arm()
         self._hub.sweep()
-
-    def _admit(self) -> asyncio.BaseProtocol:
-        serve = self._runner.server
-        assert serve is not None
-        bounds = self._hub.bounds
-        return serve() if len(serve.connections) < bounds.streams + bounds.visitors else _Refusal()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if not is_own_origin(request.headers.get("Origin", "").encode()):
@@ -85,10 +76,3 @@ class PushServer:
                 stream.end("client", NORMAL, "")
             hub.close(stream)
         return ws
-
-
-class _Refusal(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()

@@ -51,14 +51,19 @@ class Member:
         except OSError:
             self.segment.close()
             raise
+        process = None
         try:
             with theirs:
-                self._process = _spawn(theirs.fileno(), self.segment.fd)
-            self._pidfd = os.pidfd_open(self._process.pid)
+                process = _spawn(theirs.fileno(), self.segment.fd)
+            self._pidfd = os.pidfd_open(process.pid)
         except OSError:
+            if process is not None:
+                process.kill()
+                process.wait()
             self._socket.close()
             self.segment.close()
             raise
+        self._process = process
         self._loop.add_reader(self._pidfd, self._on_exit)
 
     def __repr__(self) -> str:

@@ -47,6 +47,8 @@ async def drain(sides: Sequence[Side], drain_s: float) -> int:
             monotonic() < began + drain_s / 2 and monotonic() - max(began, side.listener.last_accept_at) < QUIET_S
         ):
             await asyncio.sleep(TICK_S)
+        side.listener.turn_away()
+        await asyncio.sleep(min(TICK_S, drain_s / 2))
         side.listener.stop_accepting()
         while monotonic() < began + drain_s and not side.is_empty:
             for connection in list(side.stack.connections):

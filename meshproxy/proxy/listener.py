@@ -17,6 +17,7 @@ from meshproxy.config import format_address
 from meshproxy.faults import OUT_OF_DESCRIPTORS
 from meshproxy.proxy.classify import REFUSALS, STARVED, refusal
 from meshproxy.proxy.detect import Detector, is_tls, peek
+from meshproxy.proxy.place import turn_away
 from meshproxy.proxy.respond import proxy_status
 from meshproxy.tls.gate import Gate, TLSFactory
 from meshproxy.tls.reload import IdentityStore
@@ -110,6 +111,11 @@ class Listener:
     def start(self) -> None:
         self._reserve = _open_reserve()
         self._loop.add_reader(self._sock, self._on_acceptable)
+
+    def turn_away(self) -> None:
+        """Lets those in who are connecting just now, and nobody else: the first half of an end that resets nobody."""
+        if self._sock.fileno() >= 0:
+            turn_away(self._sock)
 
     def stop_accepting(self) -> None:
         """Takes what the kernel has already accepted, then closes the socket: a later client is refused at once."""

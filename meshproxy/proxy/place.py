@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import socket
+import struct
+from array import array
 
 from meshproxy.config import Address, format_address
 
 BACKLOG = 4_096
+
+_SO_ATTACH_FILTER = 26  # socket(7)
+# Classic BPF on the TCP header: a segment with SYN is dropped, any other one passes.
+_NO_SYN = (
+    (0x30, 0, 0, 13),  # A = the flags
+    (0x54, 0, 0, 0x02),  # A &= SYN
+    (0x15, 0, 1, 0x02),
+    (0x06, 0, 0, 0),  # return 0 bytes
+    (0x06, 0, 0, 0x40000),  # return all of it
+)
 
 
 def listen(address: Address, *, is_shared: bool = False) -> socket.socket:
@@ -25,6 +37,19 @@ def reserve(address: Address) -> socket.socket:
     # Who shares a port may join any other of the same user who does: only a plain socket meets the conflict.
     _make(address, 0, is_shared=False).close()
     return _make(address, 0, is_shared=True)
+
+
+def turn_away(sock: socket.socket) -> None:
+    """Let nobody new begin to connect to a listening socket, while those whose handshake is under way still can.
+
+    To close it would reset the latter, who may have sent a request already. Who is turned away tries again a second
+    later by itself, and is refused then. Where the system knows no such filter nothing happens.
+    """
+    code = array("B", b"".join(struct.pack("=HBBI", *step) for step in _NO_SYN))
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(_NO_SYN), code.buffer_info()[0]))
+    except OSError:
+        return
 
 
 def _make(address: Address, backlog: int, *, is_shared: bool) -> socket.socket:

@@ -29,11 +29,13 @@ class Plane:
         self.index = Index()
         self.compiler = Compiler(self.index)
         self.registry = CollectorRegistry()
+        self.skew_s = 0.0
         self.hub = Hub(
             self.compiler.find,
             self.index.services_of,
             self.registry,
             bounds=Bounds(**{"sweep_s": 0.01, "close_s": 0.05, **bounds}),
+            clock=lambda: time.monotonic() + self.skew_s,
         )
         self.server = PushServer(self.hub)
         self.port = 0
@@ -46,7 +48,7 @@ class Plane:
         self.publish(self.index.delete(type(item), item.key))
 
     def publish(self, touched) -> None:
-        self.hub.publish(self.compiler.refresh(touched), time.monotonic())
+        self.hub.publish(self.compiler.refresh(touched), self.hub.clock())
 
     def versions(self, *names, namespace="shop"):
         return {name: entry.version for name in names if (entry := self.compiler.find(name, namespace))}

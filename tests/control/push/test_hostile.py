@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import msgspec
 import pytest
 
-from meshproxy.wire.resources import SCHEMA
-from meshproxy.wire.stream import PATH, Hello, Node, Subscribe, encode
+from meshproxy.wire.resources import SCHEMA, Endpoint, Endpoints
+from meshproxy.wire.snapshot import entry_of
+from meshproxy.wire.stream import PATH, Ack, Hello, Node, Subscribe, encode
 from tests.control.build import service
 from tests.control.push.plane import A, has, masked, plane, raw
 from tests.fakes.loop import on_uvloop, until
@@ -86,6 +89,46 @@ async def test_a_flood_of_messages_leaves_room_for_others():
         writer.write(masked(HELLO) + flood)
         await one.connect(*A)
         await until(has(one, it, *A))
+
+
+@on_uvloop
+async def test_who_acknowledges_what_it_has_not_read_is_closed():
+    """Otherwise every such Ack would let more be written to it."""
+    name = "endpoints/shop/a:80"
+    async with plane() as it, raw(it.port) as (_, writer):
+        writer.transport.pause_reading()
+        writer.write(masked(HELLO) + masked(encode(Subscribe(names=[name]))))
+        await until(lambda: it.metric("meshcontrol_subscriptions") == 1)
+        [session] = it.hub._sessions
+        for turn in range(50):
+            labels = {"turn": str(turn), "x": "y" * 1_000_000}
+            it.compiler.entries[name] = entry_of(
+                name, Endpoints(endpoints=[Endpoint(address="::1", port=1, labels=labels)])
+            )
+            it.hub.publish([name], it.hub.clock())
+            await until(lambda: session.flights)
+            sent = set(session.flights)
+            for nonce in sent:
+                writer.write(masked(encode(Ack(nonce=nonce))))
+            await until(lambda sent=sent: not sent & set(session.flights) or it.closed("protocol"))
+            if it.closed("protocol"):
+                break
+        assert it.closed("protocol") == 1
+        await until(lambda: it.metric("meshcontrol_streams") == 0)
+
+
+@on_uvloop
+async def test_connections_are_bounded_also_before_they_ask_for_a_stream():
+    async with plane(streams=1, visitors=2) as it, Subscriber(it.port) as one:
+        opened = [await asyncio.open_connection("127.0.0.1", it.port) for _ in range(3)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        assert await reader.read() == b""
+        for _, other in [*opened, (reader, writer)]:
+            other.close()
+        # Their places are free again.
+        await until(lambda: it.server._listener.connections == 0)
+        await one.connect()
+        await until(it.hub.proxies)
 
 
 @on_uvloop

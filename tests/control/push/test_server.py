@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 
 import aiohttp
 import msgspec
@@ -237,6 +238,65 @@ async def test_a_sidecar_that_says_nothing_is_closed():
 
 
 @on_uvloop
+async def test_after_the_loop_stood_still_sidecars_are_heard_before_they_are_judged():
+    # Swept by hand alone, and for nothing but silence.
+    bounds = {"sweep_s": 100.0, "silent_s": 5.0, "unacknowledged_s": inf, "age_s": inf}
+    async with plane(**bounds) as it, Subscriber(it.port) as one:
+        await one.connect()
+        await until(it.hub.proxies)
+        it.skew_s += 300.0
+        it.hub.sweep()
+        await one.send(Subscribe(names=[]))
+        await until(lambda: one.pushes)
+        it.hub.sweep()
+        assert it.hub.proxies()
+        # Standing still again and again is no excuse.
+        it.skew_s += 300.0
+        it.hub.sweep()
+        it.skew_s += 300.0
+        it.hub.sweep()
+        assert it.closed("ping") == 1
+
+
+@on_uvloop
+async def test_a_defect_with_one_sidecar_ends_its_stream_and_holds_up_nobody(monkeypatch):
+    async with (
+        plane(service("a"), service("b")) as it,
+        Subscriber(it.port, workload="poor") as poor,
+        Subscriber(it.port, workload="fine") as fine,
+    ):
+        await poor.connect("service/shop/b")
+        await fine.connect(*A)
+        await until(has(fine, it, *A))
+        await until(has(poor, it, "service/shop/b"))
+
+        topic = it.hub._topics.admit("service/shop/b")
+        monkeypatch.setattr(type(topic), "item", _failing(type(topic).item, topic))
+        it.apply(service("a", 81), service("b", 81))
+        await until(has(fine, it, *A))
+        await until(lambda: poor.closed is not None)
+        assert poor.closed == (1011, "the control plane met a defect")
+        assert it.closed("defect") == 1
+
+
+@on_uvloop
+async def test_questions_are_bounded_over_all_sidecars():
+    async with plane(all_asks=1) as it, Subscriber(it.port) as one, Subscriber(it.port, workload="two") as two:
+        await one.connect()
+        await two.connect()
+        await until(lambda: len(it.hub.proxies()) == 2)
+        asked = []
+        one.answer = asked.append
+        task = asyncio.create_task(it.hub.ask("shop", "front-1", "config"))
+        await until(lambda: asked)
+        with pytest.raises(AskError, match="1 sidecars are being asked already"):
+            await it.hub.ask("shop", "two", "config")
+        await one.send(Answer(id=asked[0].id, body="here"))
+        assert await task == "here"
+        assert await it.hub.ask("shop", "two", "config") == "config of a fake"
+
+
+@on_uvloop
 async def test_pings_keep_an_idle_stream_open():
     async with plane(ping_s=0.02, silent_s=0.3) as it, Subscriber(it.port) as one:
         await one.connect()
@@ -354,6 +414,15 @@ async def test_acks_are_counted_once():
         await one.send(Ack(nonce=one.pushes[0].nonce))
         await until(lambda: one.closed is not None)
         assert one.closed[0] == 1008
+
+
+def _failing(look, bad):
+    def item(topic, namespace):
+        if topic is bad:
+            raise RuntimeError("a defect")
+        return look(topic, namespace)
+
+    return item
 
 
 async def _ask_again(it):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from control.push.bounds import Bounds
-from control.push.encode import Frames
+from control.push.encode import KEPT_BYTES, Frames
 from control.push.session import Session, SessionError
 from control.push.topics import Topics
 from meshproxy.wire.problem import Problem
@@ -32,13 +32,15 @@ class World:
         self.entries = {}
         self.topics = Topics(self.find, self.services_of)
         self.frames = Frames()
+        self.early = []  # known to the index, and not compiled yet
         self.now = 100.0
 
     def find(self, name, namespace):
         return self.entries.get((name, namespace)) or self.entries.get((name, ""))
 
     def services_of(self, namespace):
-        return [name for name, consumer in self.entries if name.startswith(f"service/{namespace}/")]
+        known = [*self.early, *(name for name, _ in self.entries)]
+        return [name for name in known if name.startswith(f"service/{namespace}/")]
 
     def put(self, name, resource, consumer=""):
         if resource is None:
@@ -108,6 +110,7 @@ class Sidecars(RuleBasedStateMachine):
         return entry_of(name, resource).version
 
     def connect(self):
+        self.given_up = set()  # left by name: where a namespace's Services are followed, it comes when it changes
         self.session = self.world.session(dict(self.holding.versions))
         self.wire = deque()  # pushes on their way
         self.answers = deque()
@@ -138,11 +141,15 @@ class Sidecars(RuleBasedStateMachine):
     def follow(self, names):
         self.session.subscribe(sorted(names), self.world.now)
         self.followed |= names
+        self.given_up -= names
 
     @rule(names=st.sets(st.sampled_from(FOLLOWED), max_size=3))
     def leave(self, names):
         self.session.unsubscribe(sorted(names))
         self.followed -= names
+        self.given_up |= names
+        for name in names:
+            self.holding.forget(name)
 
     @rule()
     def send(self):
@@ -212,7 +219,7 @@ class Sidecars(RuleBasedStateMachine):
                 there = self.world.services_of(namespace)
                 assert len(here) == min(BOUNDS.services, len(there))
                 names += here
-        for name in names:
+        for name in set(names) - self.given_up:
             entry = self.world.find(name, "shop")
             if entry is None or entry.version not in self.bad:
                 assert self.holding.versions.get(name) == (entry.version if entry is not None else None)
@@ -344,6 +351,99 @@ def test_a_service_that_vanishes_before_it_is_announced_makes_room():
     world.publish("service/shop/a", "service/shop/b")
     exchange(world, session, holding)
     assert set(holding.versions) == {"service/shop/c"}
+
+
+def test_what_was_given_up_and_is_asked_for_again_comes_again():
+    world, holding = World(), Holding()
+    world.put("service/shop/a", Service())
+    session = world.session()
+    session.subscribe(["service/shop/*"], 1.0)
+    exchange(world, session, holding)
+    session.subscribe(["service/shop/a"], 2.0)
+    session.unsubscribe(["service/shop/a"])
+    holding.forget("service/shop/a")
+    exchange(world, session, holding)
+    session.subscribe(["service/shop/a"], 3.0)
+    exchange(world, session, holding)
+    assert set(holding.versions) == {"service/shop/a"}
+
+
+def test_a_service_that_is_not_compiled_yet_is_not_announced():
+    world, holding = World(), Holding()
+    session = world.session()
+    for name in ("service/shop/a", "service/shop/b"):
+        world.put(name, Service())
+    session.subscribe(["service/shop/*"], 1.0)
+    exchange(world, session, holding)
+    world.early = ["service/shop/new"]
+    world.put("service/shop/a", None)
+    world.publish("service/shop/a")
+    pushes = [session.next(world.now) for _ in range(3)]
+    assert [data is not None for data in pushes] == [True, False, False]
+    world.early = []
+    world.put("service/shop/new", Service())
+    world.publish("service/shop/new")
+    assert [update.name for update in push_in(session.next(world.now)).updated] == ["service/shop/new"]
+
+
+def test_a_refusal_of_a_version_that_was_sent_once_more_since_says_nothing_of_the_second():
+    world, holding = World(), Holding()
+    name = "backend/shop/a:80"
+    world.put(name, Backend(connect_timeout_s=1.0))
+    session = world.session()
+    session.subscribe([name], 1.0)
+    exchange(world, session, holding)
+    pushes = []
+    for seconds in (2.0, 3.0, 2.0):
+        world.put(name, Backend(connect_timeout_s=seconds))
+        world.publish(name)
+        pushes.append(push_in(session.next(world.now)))
+    session.on_nack(pushes[0].nonce, [Problem(name, "", "not now")], world.now)
+    world.put(name, Backend(connect_timeout_s=1.0))
+    world.publish(name)
+    for push in pushes[1:]:
+        assert holding.take(push) == []
+        session.on_ack(push.nonce, [])
+    exchange(world, session, holding)
+    assert holding.resources[name] == Backend(connect_timeout_s=1.0)
+    assert session.is_synced()
+
+
+def test_a_refusal_is_told_no_more_once_what_was_refused_is_not_followed():
+    world = World()
+    world.put("service/shop/a", Service())
+    session = world.session()
+    session.subscribe(["service/shop/a"], 1.0)
+    push = push_in(session.next(1.0))
+    session.on_nack(push.nonce, [Problem("service/shop/a", "", "no")], 2.0)
+    assert session.problems
+    session.unsubscribe(["service/shop/a"])
+    assert (session.is_synced(), session.problems) == (True, [])
+
+
+def test_many_names_are_answered_together():
+    world, holding = World(Bounds()), Holding()
+    names = ("routes/shop/a:80", "backend/shop/a:80", "service/shop/a")
+    for name, resource in zip(names, (Routes(), Backend(), Service()), strict=True):
+        world.put(name, resource)
+    session = world.session({"service/shop/a": world.find("service/shop/a", "shop").version})
+    for name in reversed(names):
+        session.subscribe([name], 1.0, is_last=name == names[0])
+        if name == "service/shop/a":
+            assert session.next(1.0) is None, "more names are to come"
+    [push] = exchange(world, session, holding)
+    assert [update.name for update in push.updated] == ["backend/shop/a:80", "routes/shop/a:80"]
+
+
+def test_what_is_kept_of_frames_is_bounded():
+    world = World(Bounds())
+    for n in range(50):
+        world.put(f"endpoints/shop/a{n}:80", Endpoints(endpoints=[
+            Endpoint(address="10.0.0.1", port=80, labels={"x": "y" * 1_000_000})]))  # fmt: skip
+        session = world.session()
+        session.subscribe([f"endpoints/shop/a{n}:80"], 1.0)
+        assert session.next(1.0) is not None
+    assert sum(len(frame.data) for frame in world.frames._made.values()) <= KEPT_BYTES
 
 
 def test_a_variant_that_has_gone_is_let_go():
