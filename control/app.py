@@ -44,8 +44,8 @@ from meshproxy.wire.address import format_place
 log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 20, 20)
-"""A push to a thousand sidecars makes thousands of objects that are gone with their Acks, and no cycles: to look for some
-every 700 objects takes a tenth of its time."""
+"""A push to a thousand sidecars makes thousands of objects that are gone with their Acks, and no cycles: to look for
+some every 700 objects takes a tenth of its time."""
 
 MAX_FILES = 8192
 """More than all addresses together accept connections."""
