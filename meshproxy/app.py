@@ -18,7 +18,7 @@ from meshproxy.admin.ask import answer
 from meshproxy.admin.desk import Desk
 from meshproxy.admin.server import AdminServer
 from meshproxy.admin.view import EndpointRow
-from meshproxy.config import Address, Settings, format_address
+from meshproxy.config import Address, Settings
 from meshproxy.discovery.file import SnapshotFile
 from meshproxy.discovery.snapshots import Snapshots, check_compiles
 from meshproxy.kit import log as process_log
@@ -28,6 +28,7 @@ from meshproxy.metrics.slots import Registry
 from meshproxy.proxy.place import listen, reserve
 from meshproxy.tls.control import ControlContext
 from meshproxy.tls.identity import IdentityError
+from meshproxy.wire.address import format_place
 from meshproxy.wire.snapshot import Entry, SnapshotError, load
 from meshproxy.worker import Worker, load_identities
 
@@ -197,7 +198,7 @@ class App:
         take = reserve if self.settings.workers > 1 else listen
         sockets = {direction: take(address) for direction, address in asked.items() if address is not None}
         for direction, sock in sockets.items():
-            log.info("%s: listening on %s", direction, format_address(sock.getsockname()[:2]))
+            log.info("%s: listening on %s", direction, format_place(sock.getsockname()[:2]))
         return sockets
 
     async def _open_admin(self) -> list[AdminServer]:
@@ -207,7 +208,7 @@ class App:
                 server = AdminServer(Desk(self, is_public=is_public))
                 port = await server.start(*address)
                 self._admin_addresses.append((address[0], port))
-                log.info("%s: listening on %s", "health" if is_public else "admin", format_address((address[0], port)))
+                log.info("%s: listening on %s", "health" if is_public else "admin", format_place((address[0], port)))
                 servers.append(server)
         return servers
 

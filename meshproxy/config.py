@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from meshproxy.wire.address import format_place, parse_place
+
 Address: TypeAlias = tuple[str, int]
 
 OUTBOUND_PORT = 15001
@@ -66,7 +68,7 @@ class Settings:
             raise SettingsError("--app is of use only with --inbound")
         for flag, address in (("--outbound", self.outbound), ("--admin", self.admin)):
             if address is not None and not ipaddress.ip_address(address[0]).is_loopback:
-                raise SettingsError(f"{flag} {format_address(address)}: only a loopback address is allowed")
+                raise SettingsError(f"{flag} {format_place(address)}: only a loopback address is allowed")
         self._check_source()
         self._check_words()
         self._check_collisions()
@@ -105,12 +107,12 @@ class Settings:
         taken: dict[Address, str] = {}
         for flag, address in self.listeners:
             if address[1] and address in taken:
-                raise SettingsError(f"{flag} and {taken[address]} are both {format_address(address)}")
+                raise SettingsError(f"{flag} and {taken[address]} are both {format_place(address)}")
             taken[address] = flag
         if self.app is not None:
             for flag, (host, port) in self.listeners:
                 if port == self.app[1] and (host == self.app[0] or ipaddress.ip_address(host).is_unspecified):
-                    raise SettingsError(f"--app {format_address(self.app)} is this sidecar's own {flag}")
+                    raise SettingsError(f"--app {format_place(self.app)} is this sidecar's own {flag}")
 
     @property
     def listeners(self) -> list[tuple[str, Address]]:
@@ -136,7 +138,7 @@ def parse_control(text: str) -> str:
         raise SettingsError(f"--control {text!r}: ws://ADDR:PORT or wss://HOST:PORT is needed")
     if url.scheme == "ws" and not _is_loopback(host):
         raise SettingsError(f"--control {text}: ws:// is allowed only to a loopback address; use wss://")
-    return f"{url.scheme}://{format_address((host, port))}"
+    return f"{url.scheme}://{format_place((host, port))}"
 
 
 def _is_loopback(host: str) -> bool:
@@ -148,21 +150,7 @@ def _is_loopback(host: str) -> bool:
 
 def parse_address(text: str, default_port: int) -> Address:
     """`ADDR:PORT`, `ADDR`, `[V6]:PORT`. Raises SettingsError."""
-    host, port = text, str(default_port) if default_port else ""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") or port
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
     try:
-        number = int(port) if port.isascii() and port.isdigit() else -1
-        if 0 <= number <= 65535:
-            return str(ipaddress.ip_address(host)), number
-    except ValueError:
-        pass
-    raise SettingsError(f"{text!r}: an IP address and a port are needed, such as 127.0.0.1:{default_port or 8080}")
-
-
-def format_address(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return parse_place(text, default_port)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from meshproxy.admin.view import EndpointRow
-from meshproxy.config import Address, Settings, format_address
+from meshproxy.config import Address, Settings
 from meshproxy.kit.aio.slices import in_slices
 from meshproxy.kit.aio.tasks import Tasks
 from meshproxy.kit.aio.timer import Driver
@@ -37,6 +37,7 @@ from meshproxy.proxy.services import Draft, keep
 from meshproxy.proxy.stack import Inbound, Outbound, Stack
 from meshproxy.tls.reload import IdentityStore, Reload
 from meshproxy.wire import resources as wire
+from meshproxy.wire.address import format_place
 from meshproxy.wire.change import Change
 from meshproxy.wire.snapshot import Entry
 
@@ -157,7 +158,7 @@ class Worker:
             for state in list(backend.balancer.states):
                 yield EndpointRow(
                     backend=backend.name,
-                    address=format_address((state.spec.address, state.spec.port)),
+                    address=format_place((state.spec.address, state.spec.port)),
                     state=state.condition,
                     identity=state.spec.identity,
                     inflight=state.inflight,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from meshproxy.config import format_address
 from meshproxy.metrics.access import ENCODERS, line_of
 from meshproxy.metrics.sink import Sink
 from meshproxy.policy.message import value_of
+from meshproxy.wire.address import format_place
 
 if TYPE_CHECKING:
     from meshproxy.proxy.exchange import Exchange
@@ -33,7 +33,7 @@ class AccessLog:
             service=lane.service,
             route=lane.route,
             backend=lane.backend.name if lane.backend is not None else "",
-            endpoint=format_address((spec.address, spec.port)) if spec is not None else "",
+            endpoint=format_place((spec.address, spec.port)) if spec is not None else "",
             method=head.line.method,
             target=head.line.target,
             status=exchange.status,

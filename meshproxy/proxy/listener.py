@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Callable, Sized
 
-from meshproxy.config import format_address
 from meshproxy.faults import OUT_OF_DESCRIPTORS
 from meshproxy.proxy.classify import REFUSALS, STARVED, refusal
 from meshproxy.proxy.detect import Detector, is_tls, peek
@@ -21,6 +20,7 @@ from meshproxy.proxy.place import turn_away
 from meshproxy.proxy.respond import proxy_status
 from meshproxy.tls.gate import Gate, TLSFactory
 from meshproxy.tls.reload import IdentityStore
+from meshproxy.wire.address import format_place
 
 BATCH = 64  # connections accepted in one turn of the loop, so that those already open get theirs
 BACKLOG = 4_096  # what one last round may still take when accepting ends; more than the kernel's somaxconn
@@ -287,6 +287,6 @@ def _open_reserve() -> int:
 
 def _peer(sock: socket.socket) -> str:
     try:
-        return format_address(sock.getpeername()[:2])
+        return format_place(sock.getpeername()[:2])
     except OSError:
         return "a client that has gone"

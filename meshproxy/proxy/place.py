@@ -6,7 +6,8 @@ import socket
 import struct
 from array import array
 
-from meshproxy.config import Address, format_address
+from meshproxy.config import Address
+from meshproxy.wire.address import format_place
 
 BACKLOG = 4_096
 
@@ -64,5 +65,5 @@ def _make(address: Address, backlog: int, *, is_shared: bool) -> socket.socket:
             sock.listen(backlog)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, f"{format_address(address)}: {error.strerror}") from None
+        raise OSError(error.errno, f"{format_place(address)}: {error.strerror}") from None
     return sock

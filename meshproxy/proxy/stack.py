@@ -21,7 +21,6 @@ from random import getrandbits, random
 from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
-from meshproxy.config import format_address
 from meshproxy.faults import (
     BAD_REQUEST,
     DISCOVERY_REFUSED,
@@ -45,6 +44,7 @@ from meshproxy.proxy.parking import Parking
 from meshproxy.proxy.services import Services
 from meshproxy.wire import names
 from meshproxy.wire import resources as wire
+from meshproxy.wire.address import format_place
 from meshproxy.wire.change import Outlook
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class Inbound(Stack):
             return added
         # HTTP/1.0 without Host goes on as HTTP/1.1, which needs one (RFC 9112 section 3.2).
         assert self.settings.app is not None
-        return b"%bhost: %b\r\n" % (added, format_address(self.settings.app).encode())
+        return b"%bhost: %b\r\n" % (added, format_place(self.settings.app).encode())
 
     def use(self, services: list[str]) -> None:
         """`services` are those that our port serves, as NS/NAME:PORT."""
