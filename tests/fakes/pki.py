@@ -36,6 +36,15 @@ def make_ca(
     subject = _name(name)
     builder = _builder(subject, issuer.certificate.subject if issuer else subject, key.public_key(), before_s, after_s)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    # What a strict verifier asks for besides (RFC 5280 4.2.1; the default since Python 3.13).
+    use = x509.KeyUsage(
+        digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    builder = builder.add_extension(use, critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    if issuer:
+        builder = builder.add_extension(_authority(issuer), critical=False)
     return Authority(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key, issuer)
 
 
@@ -81,7 +90,7 @@ def issue(
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    certificate = builder.sign(ca.key, hashes.SHA256())
+    certificate = builder.add_extension(_authority(ca), critical=False).sign(ca.key, hashes.SHA256())
     return certificate.public_bytes(serialization.Encoding.PEM), key_pem(key)
 
 
@@ -100,6 +109,10 @@ def client_context(directory: Path | None = None, *, version: ssl.TLSVersion | N
     if version:
         context.minimum_version = context.maximum_version = version
     return context
+
+
+def _authority(issuer: Authority) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
 
 
 def _name(common_name: str) -> x509.Name:
