@@ -8,6 +8,7 @@ import msgspec
 
 from control.api.age import age_of
 from control.api.columns import COLUMNS
+from meshproxy.kit.text import printable
 
 
 class Table:
@@ -62,6 +63,4 @@ def _definition(name: str, type_: str, form: str, description: str, priority: in
 
 def _clean(cell: str | int) -> str | int:
     # Some of it was said by sidecars, and it is printed to a terminal.
-    if isinstance(cell, int) or cell.isprintable():
-        return cell
-    return "".join(char if char.isprintable() else "?" for char in cell)
+    return cell if isinstance(cell, int) else printable(cell)

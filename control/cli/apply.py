@@ -12,10 +12,11 @@ from control.cli.client import Client
 from control.cli.failure import ApiError, Failure, Unreachable
 from control.cli.kinds import metadata_of
 from control.cli.options import Files, ForceConflicts, Namespace, connect
-from control.cli.screen import printable, say, warn
+from control.cli.screen import say, warn
 from control.cli.submit import Plan, current, explained, gather, plan, submit, version_of
 from control.cli.text import written
 from control.model.kinds import HTTP_ROUTE
+from meshproxy.kit.text import printable
 
 STATUS_WAIT_S = 2.0
 """So long the status of routes is waited for."""

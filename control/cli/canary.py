@@ -14,9 +14,10 @@ from control.cli.complete import complete_route
 from control.cli.failure import ApiError, Failure
 from control.cli.kinds import metadata_of
 from control.cli.options import Namespace, connect
-from control.cli.screen import Columns, printable, say, warn
+from control.cli.screen import Columns, say, warn
 from control.cli.shift import Choice, ShiftError, label_all, percents, pick, place, share
 from control.model.kinds import HTTP_ROUTE
+from meshproxy.kit.text import printable
 
 MAX_WEIGHT = 1_000_000
 """HTTPRoute's."""

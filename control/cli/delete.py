@@ -10,8 +10,9 @@ from control.cli.client import Client, place_of
 from control.cli.failure import ApiError, Failure
 from control.cli.kinds import PROXY, target_of
 from control.cli.options import KindArgument, NameArgument, Namespace, connect
-from control.cli.screen import printable, say
+from control.cli.screen import say
 from control.cli.submit import gather
+from meshproxy.kit.text import printable
 
 
 def delete(

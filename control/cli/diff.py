@@ -10,9 +10,10 @@ from rich.text import Text
 
 from control.cli.failure import Failure
 from control.cli.options import Files, ForceConflicts, Namespace, connect
-from control.cli.screen import printable, say
+from control.cli.screen import say
 from control.cli.submit import Plan, gather, plan
 from control.cli.text import to_yaml, written
+from meshproxy.kit.text import printable
 
 _STYLES = {"---": "bold", "+++": "bold", "@@": "cyan", "-": "red", "+": "green"}
 

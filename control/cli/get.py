@@ -12,10 +12,11 @@ from control.cli.client import TABLE_MEDIA, Client, place_of
 from control.cli.failure import ApiError, Failure, Unreachable
 from control.cli.kinds import PROXY, label_of, metadata_of, target_of
 from control.cli.options import Format, KindArgument, NameArgument, Namespace, Output, connect
-from control.cli.screen import printable, say, warn
+from control.cli.screen import say, warn
 from control.cli.table import Printer, Table, table_of
 from control.cli.text import shown, to_json, to_yaml
 from control.model.kinds import Kind
+from meshproxy.kit.text import printable
 
 PAGE = 500
 _REST_S = 0.5

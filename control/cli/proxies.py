@@ -13,8 +13,9 @@ from control.cli.failure import Failure
 from control.cli.get import Query, print_documents, read
 from control.cli.kinds import PROXY, metadata_of
 from control.cli.options import Format, Namespace, Output, connect
-from control.cli.screen import Page, printable, say
+from control.cli.screen import Page, say
 from control.cli.table import Printer, Table, table_of
+from meshproxy.kit.text import printable
 
 REPORTS = ("config", "endpoints", "metrics")
 

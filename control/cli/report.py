@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from control.cli.screen import printable
 from control.compile.status import Condition, ParentStatus, route_status
 from control.index.index import Index
 from control.model.decode import KINDS
 from control.model.routes import HTTPRoute, ParentRef
+from meshproxy.kit.text import printable
 
 _PIPE_WIDTH = 200
 _MAX_PLACES = 3

@@ -10,6 +10,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from meshproxy.kit.text import printable
+
 _GOOD = frozenset({"yes", "true", "synced", "ready"})
 _WORSE = frozenset({"behind", "unready", "serving", "terminating", "unknown", "probing", "waiting"})
 _BAD = frozenset({"no", "false", "refused", "notready", "ejected", "stalled"})
@@ -24,11 +26,6 @@ def console() -> Console:
     if not screen.is_terminal:
         screen.width = _PIPE_WIDTH
     return screen
-
-
-def printable(text: str) -> str:
-    """Names and messages come from outside; what a terminal would act on must not reach it."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def say(text: str | Text = "") -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from rich.text import Text
 from rich.tree import Tree
 
-from control.cli.screen import console, printable
+from control.cli.screen import console
 from control.compile.explanation import Choice, Explanation, Failure, Target, Tried
+from meshproxy.kit.text import printable
 
 _STATES = {"ready": "green", "terminating": "yellow", "unready": "red"}
 

@@ -13,7 +13,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from math import inf
 
 from prometheus_client import CollectorRegistry
@@ -26,6 +25,8 @@ from control.push.proxies import ProxyRow
 from control.push.session import Flight, Session
 from control.push.stream import GOING_AWAY, INTERNAL, POLICY, TRY_AGAIN, Stream
 from control.push.topics import Find, ServicesOf, Topics
+from meshproxy.kit.stamp import stamp_second
+from meshproxy.kit.text import printable
 from meshproxy.kit.throttle import Throttle
 from meshproxy.wire.stream import Hello
 
@@ -207,8 +208,7 @@ class Hub:
         if (suppressed := self._throttle.admit(self.clock())) is not None:
             more = f" ({suppressed} more such events were not logged)" if suppressed else ""
             # What a sidecar has sent may stand in it.
-            shown = "".join(char if char.isprintable() else "?" for char in text[:_MAX_CHARS])
-            log.warning("sidecar %s: %s%s", who, shown, more)
+            log.warning("sidecar %s: %s%s", who, printable(text[:_MAX_CHARS]), more)
 
     def _schedule(self) -> None:
         if self._awake and not self._is_flushing:
@@ -272,17 +272,13 @@ def _row(session: Session, stream: Stream, now: float, epoch: float) -> ProxyRow
         service_account=node.service_account,
         version=node.version,
         address=stream.address,
-        connected_at=_time_of_day(epoch + stream.opened_at),
+        connected_at=stamp_second(epoch + stream.opened_at),
         subscribed=len(session.subscriptions),
         synced=session.is_synced(),
         unacknowledged=len(session.flights),
         stale_for_s=max(0.0, now - behind_since),
-        last_ack_at=_time_of_day(epoch + stream.acked_at) if stream.acked_at != -inf else "",
+        last_ack_at=stamp_second(epoch + stream.acked_at) if stream.acked_at != -inf else "",
         last_nack=session.problems,
         waiting=session.waiting,
         oldest_unacknowledged_s=max(0.0, now - session.sent_since()),
     )
-
-
-def _time_of_day(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -23,6 +23,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
+from meshproxy.kit.text import printable
 from meshproxy.wire.stream import MAX_FRAME_BYTES, PATH, PING_S
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ CONNECT_S = 5.0
 SILENT_S = 2 * PING_S
 CLOSE_S = 1.0
 """How long the other end may take to end the connection once a close was sent."""
+MAX_TOLD_CHARS = 200
+"""Of what is logged of an end: parts of it come from the other side."""
 INBOX_BYTES = 1024 * 1024
 """Of messages that wait to be dealt with; beyond, the stream is not read."""
 MESSAGE_BYTES = 128
@@ -199,7 +202,7 @@ class Stream(asyncio.Protocol):
         """Nothing of the stream counts any more."""
         if self.ended:
             return
-        self.ended = _printable(reason) or "ended"
+        self.ended = printable(reason[:MAX_TOLD_CHARS]) or "ended"
         self.messages.clear()
         if not self.opened.done():
             self.opened.set_exception(StreamClosed(self.ended))
@@ -250,12 +253,7 @@ def _reason(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if error.__cause__ is not None:
         text += f" ({error.__cause__})"
-    return _printable(text)
-
-
-def _printable(text: str) -> str:
-    """One bounded line for the log: parts of it come from the other end."""
-    return "".join(char if char.isprintable() else "?" for char in text[:200])
+    return printable(text[:MAX_TOLD_CHARS])
 
 
 async def open_stream(url: str, tls: ssl.SSLContext | None, on_event: Callable[[], None]) -> Stream:

@@ -13,10 +13,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from meshproxy.kit.stamp import stamp_second
 from meshproxy.tls import spiffe
 
 ALPN = ["http/1.1"]
@@ -191,9 +191,9 @@ def _dated(files: Files, failure: ssl.SSLCertVerificationError, at_s: float) -> 
         raise IdentityError(f"tls.crt does not verify under ca.crt: {_reason(exc)}") from None
     not_before_s, not_after_s = _dates(certificate)
     if at_s > not_after_s + SKEW_S:
-        raise IdentityError(f"tls.crt has expired at {_utc(not_after_s)}")
+        raise IdentityError(f"tls.crt has expired at {stamp_second(not_after_s)}")
     if at_s < not_before_s - SKEW_S:
-        raise IdentityError(f"tls.crt is not valid before {_utc(not_before_s)}")
+        raise IdentityError(f"tls.crt is not valid before {stamp_second(not_before_s)}")
     if not_before_s <= at_s <= not_after_s:
         raise IdentityError(f"a certificate above tls.crt, in its chain or in ca.crt: {failure.verify_message}")
     return certificate
@@ -201,10 +201,6 @@ def _dated(files: Files, failure: ssl.SSLCertVerificationError, at_s: float) -> 
 
 def _dates(certificate: dict[str, Any]) -> tuple[float, float]:
     return ssl.cert_time_to_seconds(certificate["notBefore"]), ssl.cert_time_to_seconds(certificate["notAfter"])
-
-
-def _utc(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _reason(exc: ssl.SSLError) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from meshproxy.kit.text import printable
+
 
 class Problem(Struct, frozen=True):
     """`name` is the resource's (empty: the whole message), `path` the field's within it (empty: all of it)."""
@@ -15,4 +17,4 @@ class Problem(Struct, frozen=True):
     def __str__(self) -> str:
         text = ": ".join(part for part in (self.name, self.path, self.message) if part)
         # Names come from outside and this goes into a log: one line, nothing that a terminal acts on.
-        return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+        return printable(text)

@@ -4,8 +4,9 @@ import pytest
 
 from control.cli.failure import Failure
 from control.cli.kinds import kind_of, target_of
-from control.cli.screen import Columns, Page, printable
+from control.cli.screen import Columns, Page
 from control.cli.table import Printer, table_of
+from meshproxy.kit.text import printable
 
 
 def test_columns_are_aligned_and_never_get_narrower(capsys):
