@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from math import inf
 
@@ -221,11 +221,17 @@ class Hub:
         while self._awake and now - began < _SLICE_S:
             session, _ = self._awake.popitem(last=False)
             stream = self._sessions.get(session)
-            if stream is not None:
-                for data in self._pushes(session, stream, now):
+            if stream is None:
+                continue
+            try:
+                while (data := session.next(now)) is not None:
                     stream.write(data)
                     count += 1
                     size += len(data)
+            except Exception:
+                # What a defect keeps from one is no reason to keep anything from the others.
+                log.exception("what sidecar %s is to be sent cannot be told by a defect", _who(stream))
+                stream.end("defect", INTERNAL, "the control plane met a defect")
             now = self.clock()
         if count:
             self._metrics.pushes.inc(count)
@@ -234,15 +240,6 @@ class Hub:
             self._frames.clear()
         self._is_flushing = False
         self._schedule()
-
-    def _pushes(self, session: Session, stream: Stream, now: float) -> Iterator[bytes]:
-        """Yield what a session is to be written now; one that a defect keeps from it is ended, others are not."""
-        try:
-            while (data := session.next(now)) is not None:
-                yield data
-        except Exception:
-            log.exception("what sidecar %s is to be sent cannot be told by a defect", _who(stream))
-            stream.end("defect", INTERNAL, "the control plane met a defect")
 
     def _count(self) -> float:
         return len(self._streams)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -18,10 +19,15 @@ _KEEP_S = 5.0
 
 
 class PushServer:
-    """Listens, and lets the hub look at its deadlines from time to time."""
+    """Listens, and lets the hub look at its deadlines from time to time.
 
-    def __init__(self, hub: Hub) -> None:
+    `unready` says why sidecars cannot be told anything yet; empty when they can. Until then they are sent away: to whom
+    nothing is known yet, everything would seem to be gone.
+    """
+
+    def __init__(self, hub: Hub, unready: Callable[[], str] = str) -> None:
         self._hub = hub
+        self._unready = unready
         application = web.Application()
         application.router.add_get(PATH, self._serve)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=_KEEP_S)
@@ -53,26 +59,26 @@ class PushServer:
         if not is_own_origin(request.headers.get("Origin", "").encode()):
             # Any page that a browser shows may open a WebSocket to loopback.
             return web.Response(status=403, text="no streams for pages of other origins\n")
+        if reason := self._unready():
+            return web.Response(status=503, text=f"{reason}\n", headers={"Retry-After": "1"})
         hub = self._hub
         transport = request.transport
         if not hub.has_room() or transport is None:
             text = f"{hub.bounds.streams} sidecars are connected already\n"
             return web.Response(status=503, text=text, headers={"Retry-After": "1"})
-        ws = web.WebSocketResponse(
-            compress=False,
-            autoping=False,
-            autoclose=False,
-            timeout=hub.bounds.close_s,
-            max_msg_size=hub.bounds.answer_bytes,
-        )
+        ws = web.WebSocketResponse(compress=False, autoping=False, autoclose=False, timeout=hub.bounds.close_s)
+        if not ws.can_prepare(request).ok:
+            return web.Response(status=400, text="a WebSocket is spoken here (RFC 6455, version 13)\n")
         peer = transport.get_extra_info("peername")
-        stream = Stream(hub, ws, transport, format_place(peer[:2]) if peer else "", hub.expiry())
+        stream = Stream(hub, transport, request.protocol, format_place(peer[:2]) if peer else "", hub.expiry())
         hub.open(stream)
+        # Before the handshake is answered: a client sends nothing until then.
+        transport.set_protocol(stream)
         try:
             await ws.prepare(request)
+            stream.is_open = True
             await stream.run()
         finally:
-            if ws.prepared:
-                stream.end("client", NORMAL, "")
+            stream.end("client", NORMAL, "")
             hub.close(stream)
         return ws

@@ -1,17 +1,21 @@
-"""One sidecar's stream: reads its messages, keeps it to the rules, writes frames."""
+"""One sidecar's stream: reads its messages, keeps it to the rules, writes frames.
+
+The opening handshake is aiohttp's. From then on the connection is read here: a message is taken where its bytes arrive,
+without a future and a turn of the loop for each, which for an Ack are a third of all that it costs.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import logging
 from math import inf
 from struct import pack
 from typing import TYPE_CHECKING
 
-from aiohttp import WebSocketError, WSMsgType, web
-
+from control.push import frames
 from control.push.ask import Asks
 from control.push.encode import control_frame, text_frame
+from control.push.frames import CLOSE, PING, FrameError, Messages
 from control.push.session import Session, SessionError
 from meshproxy.wire import stream as wire
 from meshproxy.wire.names import is_label, is_subdomain
@@ -21,8 +25,10 @@ from meshproxy.wire.stream import Ack, Answer, FromSidecar, Hello, Nack, Node, S
 if TYPE_CHECKING:
     from control.push.hub import Hub
 
-_CLOSE, _PING, _PONG = 0x8, 0x9, 0xA  # RFC 6455 5.2
-_PING_FRAME = control_frame(_PING, b"")
+log = logging.getLogger(__name__)
+
+_PONG = 0xA  # RFC 6455 5.2
+_PING_FRAME = control_frame(PING, b"")
 
 NORMAL, GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, INTERNAL, TRY_AGAIN = 1000, 1001, 1003, 1008, 1009, 1011, 1012
 """Codes of WebSocket closes (RFC 6455 7.4.1 and its registry)."""
@@ -34,51 +40,107 @@ _TURN = 64  # messages taken in one turn of the loop, of what has already been r
 _PONG_ROOM_BYTES = 64 * 1024
 
 
-class Stream:
-    """One WebSocket. Until its Hello there is no session. Owned by the handler of its request."""
+class Stream(asyncio.Protocol):
+    """One WebSocket. Until its Hello there is no session. Owned by the handler of its request.
+
+    `http` had the connection before, and is told when it is lost. `is_open`: the handshake is over.
+    """
 
     __slots__ = (
-        "_hub", "_transport", "_ws", "acked_at", "address", "asks", "ending", "expires_at", "heard_at",
-        "opened_at", "pinged_at", "session",
+        "_http", "_hub", "_is_lost", "_is_paused", "_many", "_messages", "_stirred", "_transport", "acked_at",
+        "address", "asks", "ending", "expires_at", "heard_at", "is_open", "opened_at", "pinged_at", "session",
     )  # fmt: skip
 
     def __init__(
-        self, hub: Hub, ws: web.WebSocketResponse, transport: asyncio.Transport, address: str, expires_at: float
+        self, hub: Hub, transport: asyncio.Transport, http: asyncio.BaseProtocol, address: str, expires_at: float
     ) -> None:
         now = hub.clock()
         self.session: Session | None = None
         self.address = address
         self.asks = Asks(hub.bounds)
         self.ending = ""  # why it ends, once it does
+        self.is_open = False
         self.opened_at = self.heard_at = self.pinged_at = now
         self.expires_at = expires_at
         self.acked_at = -inf
         self._hub = hub
-        self._ws = ws
         self._transport = transport
+        self._http = http
+        self._messages = Messages(hub.bounds.answer_bytes)
+        self._many: tuple[Session, Subscribe | Unsubscribe] | None = None  # what takes several turns of the loop
+        self._is_paused = False
+        self._is_lost = False
+        self._stirred = asyncio.Event()  # there is something for `run`
 
     async def run(self) -> None:
-        """Read until the stream ends."""
-        receive, clock = self._ws.receive, self._hub.clock
-        turn = 0
+        """Return when the connection is lost."""
         while True:
-            message = await receive()
-            kind = message.type
-            self.heard_at = clock()
-            if kind is WSMsgType.TEXT:
-                if not self.ending and (rest := self._take(message.data)) is not None:
-                    await rest
-            elif kind is WSMsgType.PING:
-                self._on_ping(message.data)
-            elif kind is WSMsgType.BINARY:
-                self.end("protocol", UNSUPPORTED, "messages are text")
-            elif kind is not WSMsgType.PONG:
-                self._on_end(kind, message.data)
+            await self._stirred.wait()
+            self._stirred.clear()
+            if self._many is not None:
+                await self._take_many(*self._many)
+                self._many = None
+                self._resume()
+            if self._is_lost:
                 return
-            turn += 1
-            if turn % _TURN == 0:
-                # What has been read already is handed out without a pause; others have their turn too.
-                await asyncio.sleep(0)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self._hub.clock()
+        self._messages.feed(data)
+        if not self._is_paused:
+            self._read()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end("client", NORMAL, "")
+        self._http.connection_lost(exc)
+        self._is_lost = True
+        self._stirred.set()
+
+    def _read(self) -> None:
+        """Take what has come, in one turn of the loop not too much."""
+        try:
+            for _ in range(_TURN):
+                message = self._messages.next()
+                if message is None:
+                    return
+                self._on_message(*message)
+                if self._many is not None:
+                    self._pause()
+                    self._stirred.set()
+                    return
+        except FrameError as error:
+            self.end("protocol", error.code, str(error))
+            self._transport.close()
+            return
+        except Exception:
+            log.exception("what a sidecar has sent cannot be taken by a defect")
+            self.end("defect", INTERNAL, "the control plane met a defect")
+            return
+        self._pause()
+        asyncio.get_running_loop().call_soon(self._resume)
+
+    def _on_message(self, kind: int, payload: bytes) -> None:
+        if kind == frames.TEXT:
+            if not self.ending:
+                self._take(payload)
+        elif kind == PING:
+            self._on_ping(payload)
+        elif kind == frames.BINARY:
+            self.end("protocol", UNSUPPORTED, "messages are text")
+        elif kind == CLOSE:
+            self.end("client", NORMAL, "")
+            self._transport.close()
+
+    def _pause(self) -> None:
+        self._is_paused = True
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        self._is_paused = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._read()
 
     def write(self, data: bytes) -> None:
         """Write a whole frame. What waits to be written is bounded by what may be on its way."""
@@ -93,10 +155,10 @@ class Stream:
         """Tell the other end why it is over, and see that it soon is; only the first call counts."""
         if self.ending:
             return
-        if not self._ws.prepared:
+        if not self.is_open:
             self._transport.abort()
         payload = pack("!H", code) + text.encode()[:_REASON_BYTES].decode(errors="ignore").encode()
-        self.write(control_frame(_CLOSE, payload))
+        self.write(control_frame(CLOSE, payload))
         self.ending = reason
         self._hub.on_end(self, text)
         asyncio.get_running_loop().call_later(self._hub.bounds.close_s, self._transport.abort)
@@ -108,32 +170,31 @@ class Stream:
         """Read something of the sidecar. Raise AskError, TimeoutError."""
         return await self.asks.ask(what, lambda ask: self.write(text_frame(wire.encode(ask))), self._hub.clock())
 
-    def _take(self, text: str) -> Coroutine[None, None, None] | None:
-        """Take a message; returns what is to be awaited if it takes long."""
+    def _take(self, data: bytes) -> None:
+        """Take a message; many names are left to `run`."""
         limit = self._hub.bounds.frame_bytes
-        is_large = len(text) > limit
+        is_large = len(data) > limit
         session = self.session
         try:
             if is_large and not self.asks.is_due(self.heard_at):
-                self.end("overflow", TOO_BIG, f"a message of {len(text)} characters; allowed: {limit}")
-                return None
-            message = wire.decode_from_sidecar(text)
+                self.end("overflow", TOO_BIG, f"a message of {len(data)} bytes; allowed: {limit}")
+                return
+            message = wire.decode_from_sidecar(data)
             if type(message) is Ack and session is not None:  # the most frequent one
                 self._on_ack(session, message)
-                return None
+                return
             if is_large and not isinstance(message, Answer):
-                self.end("overflow", TOO_BIG, f"a message of {len(text)} characters; allowed: {limit}")
+                self.end("overflow", TOO_BIG, f"a message of {len(data)} bytes; allowed: {limit}")
             elif session is None:
                 self._greet(message)
             elif isinstance(message, Subscribe | Unsubscribe) and len(message.names) > _FEW:
-                return self._take_many(session, message)
+                self._many = session, message
             else:
                 self._dispatch(session, message)
         except wire.StreamError as error:
             self.end("protocol", POLICY, f"not understood: {error}")
         except SessionError as error:
             self._refuse(error)
-        return None
 
     def _on_ack(self, session: Session, message: Ack) -> None:
         flight = session.on_ack(message.nonce, message.waiting)
@@ -194,14 +255,6 @@ class Stream:
         # An end that does not read hears pongs no sooner if more of them wait (RFC 6455 5.5.3 allows leaving some out).
         if self._transport.get_write_buffer_size() <= _PONG_ROOM_BYTES:
             self.write(control_frame(_PONG, payload))
-
-    def _on_end(self, kind: WSMsgType, data: object) -> None:
-        if kind is WSMsgType.ERROR and isinstance(data, WebSocketError):
-            reason, code = "protocol", data.code
-        else:
-            reason, code = "client", NORMAL
-        self.end(reason, code, str(data) if reason == "protocol" else "")
-        self._transport.close()
 
 
 def _node_problem(node: Node) -> str:
