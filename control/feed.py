@@ -1,4 +1,4 @@
-"""The way of a change: an object's event -> the index -> the resources touched -> compiled -> published.
+"""The way of a change: an object -> the index -> the resources touched -> compiled -> published.
 
 The index takes every event at once; compiling and publishing are coalesced, so that a burst costs one round.
 """
@@ -8,32 +8,17 @@ from __future__ import annotations
 import logging
 import time
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable, Collection, Iterable
-from typing import Protocol
+from collections.abc import Callable, Collection, Generator, Iterable
 
 from control.compile.compiler import Compiler
+from control.index.change import Change
 from control.index.index import Index
-from control.model.decode import Known, ObjectError, recall, type_of
-from control.model.kinds import Kind
+from control.model.decode import Known
 from control.model.objects import Key
 from control.push.coalesce import Coalescer
+from meshproxy.kit.aio.slices import in_slices
 
 log = logging.getLogger(__name__)
-
-
-class Event(Protocol):
-    """One change of one object, from whatever source. `body` is the object as JSON; of a deletion its last state."""
-
-    @property
-    def type(self) -> str: ...
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def key(self) -> Key: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def body(self) -> bytes: ...
 
 
 class Feed:
@@ -56,10 +41,10 @@ class Feed:
     ) -> None:
         self.version = 0
         """Up to which changes of the source were taken."""
-        self.refused = 0
-        """Objects of the source that could not be read; they count as absent."""
         self.failed = 0
-        """Resources that could not be compiled, which is a defect; they stay as they were."""
+        """How often a resource could not be compiled, which is a defect."""
+        self.failing: set[str] = set()
+        """Those that could not be, the last time; they are as they were before."""
         self._loop = loop
         self._index = index
         self._compiler = compiler
@@ -71,26 +56,30 @@ class Feed:
         self._touched: set[str] = set()
         self._since = 0.0
 
-    def load(self, objects: Iterable[tuple[Kind, Key, bytes]], version: int) -> None:
-        """Take all objects that there are at the start, compile everything; nothing is published."""
+    def take(self, items: Iterable[Known], version: int) -> None:
+        """Take all objects that there are at the start, at once: from now on changes may come."""
         self.version = version
-        for kind, key, body in objects:
-            item = self._decode(kind, key, body)
-            if item is not None:
-                self._index.apply(item)
-        self._compile(self._index.names())
+        for item in items:
+            self._index.apply(item)
 
-    def on_events(self, events: Iterable[Event]) -> None:
-        """Take changes in their order."""
+    async def compile(self) -> None:
+        """Compile everything that was taken. The loop goes on meanwhile, but nobody may be told anything yet."""
+        await in_slices(self._compile_all())
+
+    def _compile_all(self) -> Generator[None, None, None]:
+        for name in self._index.names():
+            self._refresh(name)
+            yield
+
+    def on_changes(self, changes: Iterable[Change], version: int) -> None:
+        """Take changes in their order; with them the source has come to `version`."""
         now = time.monotonic()
         touched: set[str] = set()
         routes: set[Key] = set()
-        for event in events:
-            item = self._decode(event.kind, event.key, event.body) if event.type != "DELETED" else None
-            kind = type_of(event.kind.name)
-            touched |= self._index.apply(item) if item is not None else self._index.delete(kind, event.key)
-            routes |= self._index.routes_touched(kind, event.key)
-            self.version = event.version
+        for kind, key, item in changes:
+            touched |= self._index.apply(item) if item is not None else self._index.delete(kind, key)
+            routes |= self._index.routes_touched(kind, key)
+        self.version = version
         if routes:
             self._on_routes(routes)
         if not touched:
@@ -129,20 +118,18 @@ class Feed:
         started = time.monotonic()
         changed: set[str] = set()
         for name in names:
-            try:
-                changed |= self._compiler.refresh((name,))
-            except Exception:
-                # What is wrong with one must not keep the others from their sidecars, nor from ever being served again.
-                self.failed += 1
-                log.exception("%s cannot be compiled and stays as it was", name)
+            changed |= self._refresh(name)
         self._observe(time.monotonic() - started, len(names))
         return changed
 
-    def _decode(self, kind: Kind, key: Key, body: bytes) -> Known | None:
+    def _refresh(self, name: str) -> set[str]:
         try:
-            return recall(kind.name, body)
-        except ObjectError as error:
-            # It was good when it was written: the rules have become stricter since.
-            self.refused += 1
-            log.error("%s %s cannot be read and counts as absent: %s", kind.name, key, error)  # noqa: TRY400
-            return None
+            changed = self._compiler.refresh((name,))
+        except Exception:
+            # What is wrong with one must not keep the others from their sidecars, nor from ever being served again.
+            self.failed += 1
+            self.failing.add(name)
+            log.exception("%s cannot be compiled and stays as it was", name)
+            return set()
+        self.failing.discard(name)
+        return changed

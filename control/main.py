@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from control.settings import Address, Settings
+from control.settings import Address, Cluster, Settings
+from control.store.token import NAME as TOKEN
 from meshproxy.kit.log import LEVELS
 from meshproxy.wire.address import parse_place
 from meshproxy.wire.names import is_subdomain
@@ -38,8 +39,8 @@ def _global(
 ) -> None:
     """The control plane of a meshproxy service mesh.
 
-    It keeps Kubernetes-shaped objects, compiles them, and pushes to every
-    sidecar what it needs. Every option can be set by an environment variable
+    It keeps Kubernetes-shaped objects, or reads those of a cluster, compiles
+    them, and pushes to every sidecar what it needs. Every option can be set by an environment variable
     as well, MESHCONTROL_ and its name.
     """
 
@@ -58,6 +59,39 @@ def run(
             file_okay=False,
             help="Holds the objects (objects.db) and the API's token; made if it does not exist. "
             "Default: ~/.local/share/meshproxy",
+        ),
+    ] = None,
+    kubernetes: Annotated[
+        bool,
+        typer.Option(
+            "--kubernetes",
+            envvar="MESHCONTROL_KUBERNETES",
+            help="Read the objects of a Kubernetes cluster instead of keeping them in DIR.",
+        ),
+    ] = False,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHCONTROL_KUBECONFIG",
+            metavar="FILE",
+            dir_okay=False,
+            help="How to reach the cluster, with --kubernetes. Default: KUBECONFIG, else what a pod is given, "
+            "else ~/.kube/config",
+        ),
+    ] = None,
+    context: Annotated[
+        str,
+        typer.Option(
+            envvar="MESHCONTROL_CONTEXT", metavar="NAME", help="Of the kubeconfig. Default: its current context."
+        ),
+    ] = "",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHCONTROL_TOKEN_FILE",
+            metavar="FILE",
+            dir_okay=False,
+            help="Holds the API's token; made if it does not exist. Default: DIR/token",
         ),
     ] = None,
     api: Annotated[
@@ -109,18 +143,32 @@ def run(
 
     meshproxy run --control ws://127.0.0.1:15012 --namespace shop ...
 
+    Example, with the cluster that kubectl uses (what it needs to be allowed
+    is in deploy/rbac.yaml; then see `meshctl check`):
+
+    meshcontrol run --kubernetes
+
     """
+    if not kubernetes and (kubeconfig is not None or context):
+        flag = "--kubeconfig" if kubeconfig is not None else "--context"
+        raise typer.BadParameter("goes with --kubernetes only", param_hint=flag)
+    if kubernetes and data_dir is not None:
+        message = "excludes --kubernetes: the objects are either those of a cluster, or kept in a directory"
+        raise typer.BadParameter(message, param_hint="--data-dir")
     for flag, value, words in (("--log-level", log_level, LEVELS), ("--log-format", log_format, ("text", "json"))):
         if value not in words:
             raise typer.BadParameter(f"{value!r}: allowed are {', '.join(words)}", param_hint=flag)
     for flag, domain in (("--trust-domain", trust_domain), ("--cluster-domain", cluster_domain)):
         if not is_subdomain(domain):
             raise typer.BadParameter("must be a DNS name in lower case", param_hint=flag)
+    directory = data_dir or _default_directory()
     settings = Settings(
-        directory=data_dir or _default_directory(),
+        directory=directory,
+        token_file=token_file or directory / TOKEN,
         api=_address("--api", api, 15010),
         push=_address("--push", push, 15012),
         metrics=_address("--metrics", metrics, 15014),
+        cluster=Cluster(kubeconfig, context) if kubernetes else None,
         trust_domain=trust_domain,
         cluster_domain=cluster_domain,
         log_level=log_level,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
@@ -11,11 +11,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from control.api.protocols import Objects
 from control.compile.compiler import Compiler
+from control.embedded import Embedded
 from control.feed import Feed
 from control.listener import Listener
-from control.model.kinds import KINDS
-from control.store.store import Store
+from control.model.kinds import Kind
 
 MAX_CONNECTIONS = 64
 """Of those who scrape, and ask for health."""
@@ -46,27 +47,49 @@ class Metrics:
         self._compile.observe(duration_s)
         self._compiled.inc(count)
 
-    def watch(self, store: Store, compiler: Compiler, feed: Feed) -> None:
+    def watch(self, objects: Objects, kinds: tuple[Kind, ...], compiler: Compiler, feed: Feed) -> None:
         """Add what they know of themselves."""
-        self._registry.register(_State(store, compiler, feed))
+        self._registry.register(_State(objects, kinds, compiler, feed))
+
+    def watch_store(self, embedded: Embedded, feed: Feed) -> None:
+        """Add what is known of the embedded store, where there is one."""
+        self._registry.register(_StoreState(embedded, feed))
 
 
 class _State(Collector):
     """Read at each scrape."""
 
-    def __init__(self, store: Store, compiler: Compiler, feed: Feed) -> None:
-        self._store = store
+    def __init__(self, objects: Objects, kinds: tuple[Kind, ...], compiler: Compiler, feed: Feed) -> None:
+        self._objects = objects
+        self._kinds = kinds
         self._compiler = compiler
         self._feed = feed
 
     def collect(self) -> Iterable[Metric]:
         objects = GaugeMetricFamily("meshcontrol_objects", "Objects kept, by kind.", labels=["kind"])
-        for kind in KINDS:
-            objects.add_metric([kind.name], self._store.count(kind))
+        for kind in self._kinds:
+            objects.add_metric([kind.name], self._objects.count(kind))
         yield objects
         yield GaugeMetricFamily("meshcontrol_resources", "Compiled resources.", value=len(self._compiler.entries))
+        yield CounterMetricFamily(
+            "meshcontrol_resources_failed",
+            "Resources that could not be compiled, and stay as they were: a defect.",
+            value=self._feed.failed,
+        )
+
+
+class _StoreState(Collector):
+    """Read at each scrape."""
+
+    def __init__(self, embedded: Embedded, feed: Feed) -> None:
+        self._embedded = embedded
+        self._feed = feed
+
+    def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily(
-            "meshcontrol_store_version", "The resource version of the latest write.", value=self._store.version
+            "meshcontrol_store_version",
+            "The resource version of the latest write.",
+            value=self._embedded.objects.version,
         )
         yield GaugeMetricFamily(
             "meshcontrol_index_version",
@@ -74,23 +97,20 @@ class _State(Collector):
             value=self._feed.version,
         )
         yield CounterMetricFamily(
-            "meshcontrol_resources_failed",
-            "Resources that could not be compiled, and stay as they were: a defect.",
-            value=self._feed.failed,
-        )
-        yield CounterMetricFamily(
-            "meshcontrol_objects_refused", "Stored objects that could not be read.", value=self._feed.refused
+            "meshcontrol_objects_refused", "Stored objects that could not be read.", value=self._embedded.refused
         )
 
 
 class MetricsServer:
-    """`/metrics` and `/healthz`, without a token."""
+    """`/metrics`, `/healthz` (it lives) and `/readyz` (sidecars are served), without a token."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, unready: Callable[[], str]) -> None:
         self._registry = registry
+        self._unready = unready
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         self._listener = Listener(runner, MAX_CONNECTIONS)
 
@@ -106,3 +126,7 @@ class MetricsServer:
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        reason = self._unready()
+        return web.Response(status=503 if reason else 200, text=f"{reason or 'ok'}\n")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from control.api.age import shown
 from control.model.kinds import ENDPOINT_SLICE, HTTP_ROUTE, POD, REFERENCE_GRANT, SERVICE
 from control.model.objects import SERVICE_LABEL, SIDECAR_LABEL
+from meshproxy.kit.age import shown
 
 NONE = "<none>"
 MAX_SHOWN = 3

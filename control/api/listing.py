@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from control.api.protocols import Object
 from control.api.query import Page, Reading, Selection
 from control.api.selector import matches
 from control.model.objects import Key
-from control.store.records import Stored
 
 
 class _Metadata(Struct):
@@ -32,12 +32,12 @@ def labels_of(body: bytes) -> dict[str, str]:
     return {name: value for name, value in labels.items() if value is not None}
 
 
-def is_selected(selection: Selection, stored: Stored) -> bool:
+def is_selected(selection: Selection, stored: Object) -> bool:
     return selection.has_key(stored.key) and (not selection.labels or matches(selection.labels, labels_of(stored.body)))
 
 
 def page_of(
-    objects: Sequence[Stored], reading: Reading, version: int, metadata: dict[str, Any]
+    objects: Sequence[Object], reading: Reading, version: int, metadata: dict[str, Any]
 ) -> Generator[bytes | None, None, None]:
     """Yield the bodies of one page out of all objects (sorted by key), None for each that is not selected.
 
@@ -47,7 +47,7 @@ def page_of(
     selection, limit, page = reading.selection, reading.limit, reading.page
     metadata["resourceVersion"] = str(page.version if page else version)
     start = bisect_right(objects, Key(*page.last), key=lambda stored: stored.key) if page else 0
-    last: Stored | None = None
+    last: Object | None = None
     count = 0
     for i in range(start, len(objects)):
         stored = objects[i]

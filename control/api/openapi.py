@@ -255,4 +255,24 @@ _OWN: dict[str, Any] = {
         },
     },
     "Explanation": {"type": "object"},
+    "CheckList": {
+        "type": "object",
+        "required": ["apiVersion", "kind", "items"],
+        "properties": {
+            "apiVersion": {"type": "string", "enum": [MESH]},
+            "kind": {"type": "string", "enum": ["CheckList"]},
+            "items": {"type": "array", "items": _ref("Check")},
+        },
+    },
+    "Check": {
+        "type": "object",
+        "required": ["section", "name", "state", "message", "hint"],
+        "properties": {
+            "section": _TEXT,
+            "name": _TEXT,
+            "state": {"type": "string", "enum": ["ok", "warn", "fail"]},
+            "message": _TEXT,
+            "hint": _TEXT,
+        },
+    },
 }

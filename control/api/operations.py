@@ -21,9 +21,11 @@ EXPLAIN = ("url", "namespace", "serviceAccount", "method", "header")
 
 ALWAYS = (400, 401, 403, 406, 408, 429)
 """What any request may be answered with: malformed, no token, foreign Host, slow, too many."""
-_LIST = (410, 504)
-_WRITE = (409, 413, 415, 422, 503)
-"""503: the disk is full; nothing was changed."""
+_READ = (503,)
+"""Not all of the cluster was read yet."""
+_LIST = (410, 503, 504)
+_WRITE = (405, 409, 413, 415, 422, 503)
+"""405: the objects are a cluster's; 503: the disk is full. Nothing was changed."""
 
 
 class Operation(NamedTuple):
@@ -48,6 +50,11 @@ class Operation(NamedTuple):
     @property
     def is_status(self) -> bool:
         return self.path.endswith("/status")
+
+    @property
+    def reads(self) -> bool:
+        """Tell whether it answers by what the objects are."""
+        return self.action in {"get", "list", "explain"}
 
     @property
     def name(self) -> str:
@@ -80,7 +87,7 @@ def _of(resource: Resource) -> list[Operation]:
     operations = [
         operation("GET", of_none, "list", "List, or watch, all of kind", several)._replace(query=LIST, refuses=_LIST),
         operation("GET", of_one, "list", "List, or watch, a namespace's", several)._replace(query=LIST, refuses=_LIST),
-        operation("GET", one, "get", "Read a", whole)._replace(refuses=(404,)),
+        operation("GET", one, "get", "Read a", whole)._replace(refuses=(404, *_READ)),
         writing(of_one, "POST", "create", "Create a", {201: kind.name}),
         writing(one, "PUT", "replace", "Replace a", whole),
         writing(one, "PATCH", "patch", "Patch, or apply, a", {200: kind.name, 201: kind.name}),
@@ -92,7 +99,7 @@ def _of(resource: Resource) -> list[Operation]:
     if kind.has_status:
         path = f"{one}/status"
         operations += [
-            operation("GET", path, "get", "Read, for its status, a", whole)._replace(refuses=(404,)),
+            operation("GET", path, "get", "Read, for its status, a", whole)._replace(refuses=(404, *_READ)),
             writing(path, "PUT", "replace_status", "Replace the status of a", whole),
             writing(path, "PATCH", "patch_status", "Patch, or apply, the status of a", whole),
         ]
@@ -117,8 +124,9 @@ OPERATIONS: tuple[Operation, ...] = (
     _get(f"{_PROXY}/endpoints", "ask_endpoints", "Ask a sidecar for its endpoints", "Anything", *_ASKED),
     _get(f"{_PROXY}/metrics", "ask_metrics", "Ask a sidecar for its metrics", "Text", *_ASKED),
     _get(f"/apis/{MESH}/explain", "explain", "Tell which way a request would take, and why", "Explanation")._replace(
-        query=EXPLAIN
+        query=EXPLAIN, refuses=_READ
     ),
+    _get(f"/apis/{MESH}/check", "check", "Tell what is well, what is not, and what can be done", "CheckList"),
     _get("/api/v1/namespaces/{namespace}", "namespace", "Read a namespace, of which there is each", "Namespace", 404),
     _get("/api", "versions", "Discover the versions of the core group"),
     _get("/apis", "groups", "Discover the groups"),

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from control.api.form import Form
 from control.api.listing import is_selected, page_of
+from control.api.protocols import Object, Objects
 from control.api.query import Reading, reading
 from control.api.resource import Resource
 from control.api.send import answer, send
@@ -20,8 +21,7 @@ from control.api.stream import Stream
 from control.api.watcher import Line, Watcher, Watchers
 from control.model.kinds import Kind
 from control.model.objects import Key
-from control.store.records import Gone, Stored
-from control.store.store import Store
+from control.store.records import Gone
 
 BOOKMARK_S = 60.0
 WATCH_S = (1800.0, 3600.0)
@@ -29,16 +29,16 @@ WATCH_S = (1800.0, 3600.0)
 
 
 class Reader:
-    """GET, of everything that is stored."""
+    """GET, of all objects."""
 
-    def __init__(self, store: Store, watchers: Watchers) -> None:
-        self._store = store
+    def __init__(self, objects: Objects, watchers: Watchers) -> None:
+        self._objects = objects
         self._watchers = watchers
 
     async def get(self, resource: Resource, request: web.Request) -> web.StreamResponse:
         """Answer with one object."""
         name = request.match_info["name"]
-        stored = self._store.get(resource.kind, Key(request.match_info["namespace"], name))
+        stored = self._objects.get(resource.kind, Key(request.match_info["namespace"], name))
         if stored is None:
             raise not_found(resource.kind, name)
         return answer(_form(resource, request).one(stored.body, time.time()))
@@ -50,13 +50,13 @@ class Reader:
         if asked.is_watch:
             return await self._watch(resource.kind, asked, form, request)
         self._check_version(resource.kind, asked)
-        objects = self._store.list(resource.kind, asked.selection.namespace)
+        objects = self._objects.list(resource.kind, asked.selection.namespace)
         metadata: dict[str, Any] = {}
-        page = page_of(objects, asked, self._store.version, metadata)
+        page = page_of(objects, asked, self._objects.version, metadata)
         return await send(request, form.many(page, metadata, time.time()))
 
     def _check_version(self, kind: Kind, asked: Reading) -> None:
-        present = self._store.version
+        present = self._objects.version
         wanted = asked.version or 0
         if wanted > present:
             cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
@@ -66,7 +66,7 @@ class Reader:
             raise expired(f"The provided resource version is no longer available: {wanted} ({present})")
         if asked.page is not None:
             try:
-                self._store.events_since(asked.page.version, kind)
+                self._objects.events_since(asked.page.version, kind)
             except Gone:
                 raise expired(
                     "The provided continue parameter is too old to display a consistent list result. You can start a "
@@ -80,14 +80,14 @@ class Reader:
         begins_anew = asked.sends_initial if asked.sends_initial is not None else not asked.version
         initial: Iterable[Line | None] = ()
         # From here to `add` nothing else runs: no event can come in between.
-        present = self._store.version
+        present = self._objects.version
         known = present if begins_anew or not asked.version else asked.version
         watcher = Watcher(kind, asked.selection, known)
         try:
             if begins_anew:
-                initial = _present(self._store.list(kind, asked.selection.namespace), asked)
+                initial = _present(self._objects.list(kind, asked.selection.namespace), asked)
             else:
-                watcher.on_events(self._store.events_since(known, kind, asked.selection.namespace))
+                watcher.on_events(self._objects.events_since(known, kind, asked.selection.namespace))
                 watcher.version = max(known, present)
         except Gone as gone:
             # As it comes from an API server: HTTP 200, and the error as an event.
@@ -131,7 +131,7 @@ async def _follow(watcher: Watcher, stream: Stream, asked: Reading) -> None:
         await stream.bookmark(watcher.version)
 
 
-def _present(objects: Iterable[Stored], asked: Reading) -> Generator[Line | None, None, None]:
+def _present(objects: Iterable[Object], asked: Reading) -> Generator[Line | None, None, None]:
     for stored in objects:
         yield Line("ADDED", stored.body) if is_selected(asked.selection, stored) else None
 

@@ -14,20 +14,21 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from control.api.body import MAX_BYTES
+from control.api.check import Checker
 from control.api.documents import Documents
 from control.api.gate import Gate
 from control.api.mesh import Mesh
 from control.api.metrics import Metrics
 from control.api.operations import OPERATIONS, TEXT, Operation
-from control.api.protocols import Explain, Proxies
+from control.api.protocols import Checks, Explain, Objects, Proxies
 from control.api.query import flag
 from control.api.reader import Reader
+from control.api.readonly import ReadOnly
 from control.api.send import answer
 from control.api.status import ApiError
 from control.api.watcher import Watchers
 from control.api.writer import Writer
 from control.listener import Listener
-from control.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -42,17 +43,29 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Api:
-    """Serves a store's objects, and what `proxies` and `explain` know."""
+    """Serves objects, and what `proxies`, `explain` and `checks` know.
+
+    `unready` says why the objects cannot be told yet; empty when they can.
+    """
 
     def __init__(
-        self, store: Store, token: str, proxies: Proxies, explain: Explain, registry: CollectorRegistry
+        self,
+        objects: Objects,
+        writer: Writer | ReadOnly,
+        token: str,
+        proxies: Proxies,
+        explain: Explain,
+        checks: Checks,
+        registry: CollectorRegistry,
+        unready: Callable[[], str] = str,
     ) -> None:
-        self._store = store
+        self._objects = objects
+        self._unready = unready
         self._gate = Gate(token)
         self._watchers = Watchers()
         self._metrics = Metrics(registry, self._watchers)
         application = web.Application(middlewares=[_as_status], client_max_size=MAX_BYTES)
-        handlers = (Reader(store, self._watchers), Writer(store), Mesh(proxies, explain), Documents())
+        handlers = (Reader(objects, self._watchers), writer, Mesh(proxies, explain), Checker(checks), Documents())
         for operation in OPERATIONS:
             handle = next(found for found in (getattr(owner, operation.action, None) for owner in handlers) if found)
             if operation.resource is not None:
@@ -72,7 +85,7 @@ class Api:
     async def start(self, address: tuple[str, int]) -> tuple[str, int]:
         """Listen; returns the address, with the port that was taken for 0."""
         self._gate.is_loopback = ip_address(address[0]).is_loopback
-        self._stop_listening = self._store.listen(self._watchers.on_events)
+        self._stop_listening = self._objects.listen(self._watchers.on_events)
         return await self._listener.start(address)
 
     async def stop(self) -> None:
@@ -88,6 +101,7 @@ class Api:
         code = 499  # the client went away
         try:
             self._gate.admit(request, is_open=operation.is_open)
+            self._admit(operation)
             is_watch = operation.action == "list" and flag(request.query, "watch")
             response = await (handle(request) if is_watch else self._in_time(handle, request))
             code = response.status
@@ -111,6 +125,11 @@ class Api:
                 duration_s,
                 request.headers.get("User-Agent", "")[:128],
             )
+
+    def _admit(self, operation: Operation) -> None:
+        """Raise ApiError for what cannot be answered yet."""
+        if operation.reads and (reason := self._unready()):
+            raise ApiError("ServiceUnavailable", reason, {"retryAfterSeconds": 1}, {"Retry-After": "1"})
 
     async def _in_time(self, handle: Handler, request: web.Request) -> web.StreamResponse:
         """Handle a request and send its answer; a client that does not read it is dropped."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from control.api.age import age_of
 from control.api.columns import COLUMNS
+from meshproxy.kit.age import age_of
 from meshproxy.kit.text import printable
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from control.api.listing import labels_of
+from control.api.protocols import Event
 from control.api.query import Selection
 from control.api.selector import matches
 from control.model.kinds import Kind
-from control.store.records import Event
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +56,11 @@ class Watcher:
         """Take note of what is meant; events that this watcher knows already are passed over."""
         if self.has_overflowed:
             return
+        known = self.version
         for event in events:
-            if event.version <= self.version:
+            if event.version <= known:
                 continue
+            # Several may have one version: what a cluster's list showed to be different.
             self.version = event.version
             line = select(event, self._selection) if event.kind is self._kind else None
             if line is not None:
@@ -134,7 +136,7 @@ class Watchers:
     def discard(self, watcher: Watcher) -> None:
         self._all.discard(watcher)
 
-    def on_events(self, events: list[Event]) -> None:
+    def on_events(self, events: Sequence[Event]) -> None:
         for watcher in self._all:
             try:
                 watcher.on_events(events)

@@ -44,7 +44,7 @@ def describe_pod(page: Page, pod: Pod, slices: Iterable[EndpointSlice]) -> None:
         (slice_.metadata.name, str(slice_.service or "-"), ", ".join(endpoint.addresses), state(endpoint.conditions))
         for slice_ in slices
         for endpoint in slice_.endpoints
-        if slice_.pod_of(endpoint) == pod.key
+        if (ref := slice_.pod_of(endpoint)) is not None and ref.key == pod.key
     ]
     page.section("Serves", ("ENDPOINTSLICE", "SERVICE", "ADDRESS", "STATE"), rows, "no Service")
 
@@ -59,11 +59,11 @@ def state(conditions: Conditions) -> str:
 
 
 def _endpoint_rows(slice_: EndpointSlice, endpoint: SliceEndpoint, pods: Mapping[Key, Pod]) -> list[tuple[str, ...]]:
-    key = slice_.pod_of(endpoint)
-    pod = pods.get(key) if key is not None else None
+    ref = slice_.pod_of(endpoint)
+    pod = pods.get(ref.key) if ref is not None else None
     meshed = "yes" if pod is not None and pod.is_meshed else "no"
-    name = key.name if key is not None else ""
-    missing = " (not known)" if key is not None and pod is None else ""
+    name = ref.name if ref is not None else ""
+    missing = " (not known)" if ref is not None and pod is None else ""
     facts = (state(endpoint.conditions), meshed, name + missing, endpoint.node_name, endpoint.zone)
     ports = [port.port for port in slice_.ports] or [0]
     places = [format_place((address, port)) if port else address for address in endpoint.addresses for port in ports]

@@ -25,7 +25,7 @@ def describe_route(page: Page, route: HTTPRoute, status: dict[str, Any], service
         _print_rule(page, rule, own, services)
     say()
     if not status.get("parents"):
-        page.field("Status", "none yet")
+        page.field("Status", "none known; meshctl check tells what is wrong with routes")
     for parent in status.get("parents") or ():
         page.field("Status at", _parent(parent.get("parentRef") or {}, own))
         page.field("Said by", str(parent.get("controllerName") or ""), 2)

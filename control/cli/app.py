@@ -24,6 +24,7 @@ _COMMANDS = {
     "route": "canary:app",
     "proxies": "proxies:proxies",
     "explain": "explain:explain",
+    "check": "check:check",
     "compile": "compile:compile_",
 }
 """Where each command is: it is imported when it is used, since together they take a third of a second."""

@@ -78,7 +78,7 @@ def compile_(
 
 
 def _compile(loaded: Loaded, trust_domain: str) -> tuple[Index, Compiler]:
-    index = Index()
+    index = Index(has_uids=False)
     for item in loaded.objects:
         index.apply(item)
     compiler = Compiler(index, trust_domain)

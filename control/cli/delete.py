@@ -69,7 +69,7 @@ def _delete(client: Client, places: list[tuple[str, str]], *, ignore_not_found: 
         try:
             client.delete(path)
         except ApiError as error:
-            if error.code == 401:
+            if error.is_general:
                 raise
             if error.code != 404 or not ignore_not_found:
                 errors.append(str(error) if len(places) == 1 else f"{label}: {error.text}")

@@ -21,3 +21,8 @@ class ApiError(Failure):
         self.code = code
         self.reason = reason
         self.text = text  # the server's own words, without what they come from
+
+    @property
+    def is_general(self) -> bool:
+        """Tell whether it is not about the object: no token, no writes here, nothing to be told or written yet."""
+        return self.code in {401, 405, 503}

@@ -79,7 +79,7 @@ def plan(client: Client, items: Sequence[Item], *, force: bool) -> list[Plan]:
             before = current(client, item)
             after = submit(client, item, force=force, dry_run=True).document
         except ApiError as error:
-            if error.code == 401:
+            if error.is_general:
                 raise
             errors.append(f"{item.place} ({item.kind.name} {item.key}): {explained(error, item)}")
             continue

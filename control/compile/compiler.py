@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from sys import intern
 
 from control.compile.endpoints import compile_endpoints, compile_workload
 from control.compile.routes import compile_routes
@@ -10,8 +11,9 @@ from control.index.index import Index
 from control.model.objects import Key
 from control.model.protocol import mesh_ports, protocol_of
 from meshproxy.wire import names
+from meshproxy.wire.canonical import version_of
 from meshproxy.wire.resources import Backend, Resource, Service, ServicePort
-from meshproxy.wire.snapshot import Entry, check, entry_of
+from meshproxy.wire.snapshot import Entry, check
 
 DEFAULT_TRUST_DOMAIN = "cluster.local"
 
@@ -54,7 +56,11 @@ class Compiler:
         former = self._variants.get(name, {})
         if name in self.entries:
             former = {"": self.entries[name], **former}
-        entries = {consumer: entry_of(name, resource, consumer) for consumer, resource in compiled.items()}
+        entries = {
+            # Replicas have equal workloads, and so one version.
+            consumer: Entry(name=name, version=intern(version_of(resource)), consumer=consumer, resource=resource)
+            for consumer, resource in compiled.items()
+        }
         if former.keys() == entries.keys() and all(former[key].version == entries[key].version for key in former):
             return False
         common = entries.pop("", None)

@@ -65,8 +65,12 @@ def explain(
     method: str = "GET",
     headers: Sequence[tuple[str, str]] = (),
     cluster_domain: str = "cluster.local",
+    lacks_namespace: Callable[[str], bool] = lambda _: False,
 ) -> Explanation:
-    """Explain a request that a workload of `namespace` sends. Raise ValueError for one that cannot be sent."""
+    """Explain a request that a workload of `namespace` sends. Raise ValueError for one that cannot be sent.
+
+    `lacks_namespace` tells of a namespace whether it is known not to exist.
+    """
     if not is_label(namespace):
         raise ValueError(f"namespace: {namespace[:64]!r} is no name; allowed: an RFC 1123 label")
     if not is_subdomain(service_account):
@@ -74,8 +78,8 @@ def explain(
     asked = _read(url, method, headers)
     told = Explanation(method=method, url=url, namespace=namespace, service_account=service_account)
     place = _place(told, asked.authority, namespace, cluster_domain)
-    if place is not None:
-        _explain_service(told, find, place, asked)
+    if place is not None and (service := _service(told, find, place, lacks_namespace)) is not None:
+        _explain_service(told, find, place, service, asked)
     if told.failure is not None:
         told.fails_percent = 100.0
     return told
@@ -125,11 +129,18 @@ def _place(told: Explanation, authority: bytes, namespace: str, cluster_domain: 
     return place
 
 
-def _explain_service(told: Explanation, find: Find, place: ServiceName, asked: _Asked) -> None:
+def _service(
+    told: Explanation, find: Find, place: ServiceName, lacks_namespace: Callable[[str], bool]
+) -> wire.Service | None:
     service = _take(find, f"service/{place.namespace}/{place.name}", told.namespace, wire.Service)
-    if service is None:
+    if service is None and lacks_namespace(place.namespace):
+        told.failure = _failure(NO_SERVICE, f"namespace {place.namespace} does not exist")
+    elif service is None:
         told.failure = _failure(NO_SERVICE, f"there is no Service {place.name} in namespace {place.namespace}")
-        return
+    return service
+
+
+def _explain_service(told: Explanation, find: Find, place: ServiceName, service: wire.Service, asked: _Asked) -> None:
     told.service = f"{place.namespace}/{place.name}"
     told.ports = [Port(port=port.port, name=port.name, protocol=port.protocol) for port in service.ports]
     port = pick_port([item.port for item in service.ports], place.port)

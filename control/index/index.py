@@ -6,12 +6,12 @@ those need compiling again. Equal objects change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from control.index.links import Links
 from control.model.decode import Known
-from control.model.objects import EndpointSlice, Key, Pod, Service
+from control.model.objects import EndpointSlice, Key, Namespace, Node, Pod, PodRef, Service, SliceEndpoint
 from control.model.protocol import mesh_ports
 from control.model.routes import BackendRef, HTTPRoute, ReferenceGrant
 from meshproxy.wire.names import PORT_KINDS, PortKey
@@ -19,23 +19,41 @@ from meshproxy.wire.names import PORT_KINDS, PortKey
 Item = TypeVar("Item")
 
 
+class Withheld(NamedTuple):
+    """An endpoint of a Service that is left out, because the Pod that it is said to be is not known."""
+
+    service: Key
+    address: str
+    pod: Key
+    uid: str
+
+
 class Index:
-    """What is known of a cluster (or of a folder of files). Holds no time and no I/O."""
+    """What is known of a cluster (or of a folder of files). Holds no time and no I/O.
+
+    `has_uids`: the uids by which endpoints name their Pods are those of the Pods here. On a cluster they are. Objects
+    that were exported and stored elsewhere have got uids of their own there; their endpoints name Pods by name alone.
+    """
 
     __slots__ = (
-        "_routes_by_backend", "_routes_by_namespace", "_routes_by_parent", "_services_by_namespace", "_slices_by_pod",
-        "_slices_by_service", "grants", "pods", "routes", "services", "slices",
+        "_has_uids", "_routes_by_backend", "_routes_by_namespace", "_routes_by_parent", "_services_by_namespace",
+        "_slices_by_node", "_slices_by_pod", "_slices_by_service", "grants", "namespaces", "nodes",
+        "pods", "routes", "services", "slices",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_uids: bool = True) -> None:
+        self._has_uids = has_uids
         self.services: dict[Key, Service] = {}
         self.slices: dict[Key, EndpointSlice] = {}
         self.pods: dict[Key, Pod] = {}
+        self.nodes: dict[Key, Node] = {}
+        self.namespaces: dict[Key, Namespace] = {}
         self.routes: dict[Key, HTTPRoute] = {}
         self.grants: dict[str, dict[Key, ReferenceGrant]] = {}
         self._services_by_namespace: Links[Key, str] = Links()  # those that have resources
         self._slices_by_service: Links[Key, Key] = Links()
-        self._slices_by_pod: Links[Key, Key] = Links()
+        self._slices_by_pod: Links[Key, PodRef] = Links()
+        self._slices_by_node: Links[Key, str] = Links()  # of endpoints whose zone is that of their node
         self._routes_by_parent: Links[Key, Key] = Links()
         self._routes_by_backend: Links[Key, Key] = Links()
         self._routes_by_namespace: Links[Key, str] = Links()  # of backends in another namespace than the route's
@@ -55,6 +73,11 @@ class Index:
             return self._put_slice(key, new if isinstance(new, EndpointSlice) else None)
         if kind is Pod:
             return self._put_pod(key, new if isinstance(new, Pod) else None)
+        if kind is Node:
+            return self._put_node(key, new if isinstance(new, Node) else None)
+        if kind is Namespace:
+            _put(self.namespaces, key, new if isinstance(new, Namespace) else None)
+            return set()
         if kind is HTTPRoute:
             return self._put_route(key, new if isinstance(new, HTTPRoute) else None)
         return self._put_grant(key, new if isinstance(new, ReferenceGrant) else None)
@@ -68,7 +91,7 @@ class Index:
         self._services_by_namespace.put(key, [key.namespace] if has_resources else [])
         names = {name for service in (old, new) if service is not None for name in service_names(service)}
         for slice_ in self.slices_of(key):
-            names |= _workload_names(_pods(slice_))
+            names |= _workload_names(self._pods(slice_))
         return names | self._route_names(self._routes_by_backend.sources(key))
 
     def _put_slice(self, key: Key, new: EndpointSlice | None) -> set[str]:
@@ -77,9 +100,10 @@ class Index:
             return set()
         _put(self.slices, key, new)
         self._slices_by_service.put(key, [new.service] if new is not None and new.service is not None else [])
-        pods = self._slices_by_pod.put(key, _pods(new) if new is not None else [])
+        self._slices_by_node.put(key, _nodes(new) if new is not None else [])
+        pods = self._slices_by_pod.put(key, self._pods(new) if new is not None else [])
         if old is not None and new is not None and (old.service, old.ports) != (new.service, new.ports):
-            pods |= _pods(new)  # workloads name the Service and its ports; else only who came or went has changed
+            pods |= self._pods(new)  # workloads name the Service and its ports; else only who came or went has changed
         names = _workload_names(pods)
         for slice_ in (old, new):
             if slice_ is not None:
@@ -92,9 +116,17 @@ class Index:
             return set()
         _put(self.pods, key, new)
         names = _workload_names([key])
-        for slice_key in self._slices_by_pod.sources(key):
-            names |= self._endpoints_names(self.slices[slice_key])
-        return names
+        uids = {"", *(pod.metadata.uid for pod in (old, new) if pod is not None)}
+        refs = [PodRef(*key, uid) for uid in uids]
+        return names.union(*map(self._endpoints_names, self._slices_with(refs)))
+
+    def _put_node(self, key: Key, new: Node | None) -> set[str]:
+        old = self.nodes.get(key)
+        _put(self.nodes, key, new)
+        if (old.zone if old is not None else "") == (new.zone if new is not None else ""):
+            return set()
+        slices = self._slices_by_node.sources(key.name)
+        return set().union(*(self._endpoints_names(self.slices[slice_key]) for slice_key in slices))
 
     def _put_route(self, key: Key, new: HTTPRoute | None) -> set[str]:
         old = self.routes.get(key)
@@ -134,9 +166,31 @@ class Index:
         """Return the slices of a Service, by name."""
         return [self.slices[key] for key in sorted(self._slices_by_service.sources(service))]
 
-    def slices_with(self, pod: Key) -> list[EndpointSlice]:
+    def slices_with(self, pod: Pod) -> list[EndpointSlice]:
         """Return the slices that have a Pod among their endpoints, by namespace and name."""
-        return [self.slices[key] for key in sorted(self._slices_by_pod.sources(pod))]
+        return self._slices_with(PodRef(*pod.key, uid) for uid in {"", pod.metadata.uid})
+
+    def pod_of(self, slice_: EndpointSlice, endpoint: SliceEndpoint) -> PodRef | None:
+        """Return which Pod an endpoint of a slice is; its uid is empty where the name alone decides."""
+        ref = slice_.pod_of(endpoint)
+        return ref if ref is None or self._has_uids else ref._replace(uid="")
+
+    def withheld(self, slice_: EndpointSlice) -> Iterator[Withheld]:
+        """Return the endpoints of a slice that are left out as long as their Pods are not known."""
+        if slice_.service is not None:
+            for endpoint in slice_.endpoints:
+                ref = self.pod_of(slice_, endpoint)
+                if ref is not None and is_withheld(ref, self.pods.get(ref.key)):
+                    yield Withheld(slice_.service, endpoint.addresses[0], ref.key, ref.uid)
+
+    def zone_of(self, node: str) -> str:
+        """Return the zone of a node; empty where that is not known."""
+        found = self.nodes.get(Key("", node))
+        return found.zone if found is not None else ""
+
+    def lacks_namespace(self, name: str) -> bool:
+        """Tell whether a namespace does not exist, which is known only where there are objects of namespaces."""
+        return bool(self.namespaces) and Key("", name) not in self.namespaces
 
     def routes_of(self, service: Key) -> list[HTTPRoute]:
         """Return the routes that name a Service as a parent, by namespace and name."""
@@ -157,11 +211,17 @@ class Index:
             for grant in self.grants.get(service.namespace, {}).values()
         )
 
-    def names(self) -> set[str]:
-        """Return the names of all resources that there are."""
-        return {name for service in self.services.values() for name in service_names(service)} | _workload_names(
-            self.pods
-        )
+    def names(self) -> list[str]:
+        """Return the names of all resources that there are; those of replicas, which have much in common, together."""
+        names = [name for service in self.services.values() for name in service_names(service)]
+        return [*names, *(f"workload/{pod}" for pod in self.pods)]
+
+    def _slices_with(self, pods: Iterable[PodRef]) -> list[EndpointSlice]:
+        keys = {key for ref in pods for key in self._slices_by_pod.sources(ref)}
+        return [self.slices[key] for key in sorted(keys)]
+
+    def _pods(self, slice_: EndpointSlice) -> set[PodRef]:
+        return {ref for endpoint in slice_.endpoints if (ref := self.pod_of(slice_, endpoint)) is not None}
 
     def _endpoints_names(self, slice_: EndpointSlice) -> set[str]:
         service = self.services.get(slice_.service) if slice_.service is not None else None
@@ -173,6 +233,15 @@ class Index:
         parents = {parent for key in routes for parent in parents_of(self.routes[key])}
         services = [self.services[parent] for parent in parents if parent in self.services]
         return {PortKey(*service.key, port.port).name("routes") for service in services for port in mesh_ports(service)}
+
+
+def is_withheld(ref: PodRef, known: Pod | None) -> bool:
+    """Tell whether an endpoint must be left out: `known`, the Pod of that name, is not, or not yet, the one that it is.
+
+    Its address may have been another Pod's before, or be another's by now. With a wrong identity its requests would
+    fail; with none they would be sent to a stranger.
+    """
+    return bool(ref.uid) and (known is None or known.metadata.uid != ref.uid)
 
 
 def service_names(service: Service) -> list[str]:
@@ -206,12 +275,12 @@ def backends_of(route: HTTPRoute) -> list[Key]:
     ]
 
 
-def _pods(slice_: EndpointSlice) -> set[Key]:
-    return {pod for endpoint in slice_.endpoints if (pod := slice_.pod_of(endpoint)) is not None}
+def _nodes(slice_: EndpointSlice) -> set[str]:
+    return {endpoint.node_name for endpoint in slice_.endpoints if endpoint.node_name and not endpoint.zone}
 
 
-def _workload_names(pods: Iterable[Key]) -> set[str]:
-    return {f"workload/{pod}" for pod in pods}
+def _workload_names(pods: Iterable[Key | PodRef]) -> set[str]:
+    return {f"workload/{pod.namespace}/{pod.name}" for pod in pods}
 
 
 def _put(items: dict[Key, Item], key: Key, new: Item | None) -> None:

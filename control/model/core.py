@@ -1,4 +1,4 @@
-"""What Services and EndpointSlices must hold beyond their schemas, as an API server checks it."""
+"""What Services and EndpointSlices must hold, as an API server checks it; beyond, or in place of, their schemas."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from control.model.objects import EndpointSlice, Service
 from control.model.schema import Flaw, shown
 from meshproxy.wire.address import address_problem
 
+MAX_PORT = 65_535
 MAX_ADDRESS_CHARS = 45
 """Of IPv6's longest form: what is longer is no address, and is not remembered."""
 
 
 def check_service(service: Service) -> list[Flaw]:
-    """Return what is wrong with a Service that has passed its schema."""
+    """Return what is wrong with a Service whose types are right."""
     flaws: list[Flaw] = []
     ports = service.spec.ports
     names: set[str] = set()
     numbers: set[tuple[int, str]] = set()
     for i, port in enumerate(ports):
         path = f"spec.ports[{i}]"
+        if not 1 <= port.port <= MAX_PORT:
+            flaws.append(Flaw(f"{path}.port", f"{port.port} is no port; allowed: 1 to {MAX_PORT}"))
         if not port.name and len(ports) > 1:
             flaws.append(Flaw(f"{path}.name", "is required where there are several ports"))
         if port.name and port.name in names:
@@ -33,7 +36,7 @@ def check_service(service: Service) -> list[Flaw]:
 
 
 def check_endpoint_slice(slice_: EndpointSlice) -> list[Flaw]:
-    """Return what is wrong with an EndpointSlice that has passed its schema.
+    """Return what is wrong with an EndpointSlice whose types are right.
 
     Loopback and link-local addresses are allowed here, though an API server refuses them: without a cluster they are
     where the endpoints are.
@@ -41,6 +44,8 @@ def check_endpoint_slice(slice_: EndpointSlice) -> list[Flaw]:
     flaws: list[Flaw] = []
     names: set[str] = set()
     for i, port in enumerate(slice_.ports):
+        if not 0 <= port.port <= MAX_PORT:
+            flaws.append(Flaw(f"ports[{i}].port", f"{port.port} is no port; allowed: 1 to {MAX_PORT}"))
         if port.name in names:
             flaws.append(Flaw(f"ports[{i}].name", f"{shown(port.name)} names another port too"))
         names.add(port.name)

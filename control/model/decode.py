@@ -10,12 +10,12 @@ import msgspec
 
 from control.model.core import check_endpoint_slice, check_service
 from control.model.httproute import check_http_route
-from control.model.objects import EndpointSlice, Key, Pod, Service
+from control.model.objects import EndpointSlice, Key, Namespace, Node, Pod, Service
 from control.model.routes import HTTPRoute, ReferenceGrant
 from control.model.schema import JSON, Flaw, Schema, load, shown, validate, without_unknown
 from meshproxy.wire.names import is_label, is_subdomain
 
-Known: TypeAlias = Service | EndpointSlice | Pod | HTTPRoute | ReferenceGrant
+Known: TypeAlias = Service | EndpointSlice | Pod | Node | Namespace | HTTPRoute | ReferenceGrant
 
 MAX_FLAWS = 50
 """So many flaws of one object are told."""
@@ -47,6 +47,12 @@ _KINDS: dict[tuple[str, str], _Kind] = {
     **{(version, "ReferenceGrant"): _Kind(ReferenceGrant, _no_flaws) for version in _GATEWAY},
 }
 KINDS = tuple(dict.fromkeys(kind for _, kind in _KINDS))
+"""Those that documents may be of. Nodes and Namespaces come from a cluster alone, which has checked them."""
+_TYPES: dict[str, type[Known]] = {
+    **{name: kind.type for (_, name), kind in _KINDS.items()},
+    "Node": Node,
+    "Namespace": Namespace,
+}
 
 
 class Identity(NamedTuple):
@@ -75,7 +81,7 @@ def identify(document: JSON) -> Identity:
 
 def type_of(kind: str) -> type[Known]:
     """Return the type that objects of a known kind decode to."""
-    return next(found.type for (_, name), found in _KINDS.items() if name == kind)
+    return _TYPES[kind]
 
 
 def is_known(identity: Identity) -> bool:
@@ -121,13 +127,15 @@ def recall(kind: str, body: bytes) -> Known:
     """Decode an object that `decode` has found good before it was stored. Raise ObjectError.
 
     Of the kinds that change all the time the types have every default that the schema has, so that it need not be gone
-    through again (3 µs for a slice of ten endpoints instead of 59). What the types alone cannot read (a null) is
-    decoded like a new object.
+    through again (3 µs for a slice of ten endpoints instead of 59). What the types alone cannot read (a null, no
+    namespace) is decoded like a new object.
     """
     decoder = _recalled.get(kind)
     if decoder is not None:
         try:
-            return decoder.decode(body)
+            item = decoder.decode(body)
+            if item.metadata.namespace:
+                return item
         except msgspec.DecodeError:
             pass
     try:

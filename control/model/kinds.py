@@ -16,6 +16,7 @@ class Kind(NamedTuple):
     short_names: tuple[str, ...] = ()
     has_status: bool = False
     """Whether the control plane writes a status, served as a subresource of its own."""
+    is_namespaced: bool = True
 
     @property
     def api_version(self) -> str:
@@ -35,8 +36,11 @@ POD = Kind("Pod", "pods", "pod", "", ("v1",), ("po",))
 ENDPOINT_SLICE = Kind("EndpointSlice", "endpointslices", "endpointslice", "discovery.k8s.io", ("v1",))
 HTTP_ROUTE = Kind("HTTPRoute", "httproutes", "httproute", GATEWAY, ("v1", "v1beta1"), has_status=True)
 REFERENCE_GRANT = Kind("ReferenceGrant", "referencegrants", "referencegrant", GATEWAY, ("v1", "v1beta1"), ("refgrant",))
+NODE = Kind("Node", "nodes", "node", "", ("v1",), ("no",), is_namespaced=False)
+NAMESPACE = Kind("Namespace", "namespaces", "namespace", "", ("v1",), ("ns",), is_namespaced=False)
 
 KINDS = (SERVICE, POD, ENDPOINT_SLICE, HTTP_ROUTE, REFERENCE_GRANT)
+"""Those that the REST API serves. Nodes and Namespaces are read from a cluster, and kept nowhere else."""
 
 
 def find(word: str) -> Kind | None:

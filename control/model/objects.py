@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct, field
 
 SIDECAR_LABEL = "meshproxy.io/sidecar"
 SERVICE_LABEL = "kubernetes.io/service-name"
+ZONE_LABEL = "topology.kubernetes.io/zone"
+
+
+class Part(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """What objects are made of: decoded from JSON, so there is no cycle in it for the garbage collector to look for."""
 
 
 class Key(NamedTuple):
@@ -20,41 +25,59 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-class Metadata(Struct, frozen=True, kw_only=True, rename="camel"):
-    name: str
+class PodRef(NamedTuple):
+    """Which Pod an endpoint is; `uid` is empty where that is not said."""
+
     namespace: str
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    name: str
+    uid: str
+
+    @property
+    def key(self) -> Key:
+        return Key(self.namespace, self.name)
+
+
+class Identified(Part, frozen=True, kw_only=True):
+    """The metadata that tells objects apart. Those that are not in a namespace have none."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
     creation_timestamp: str = ""
     generation: int = 0
 
 
-class Object(Struct, frozen=True, kw_only=True, rename="camel"):
-    metadata: Metadata
+class Metadata(Identified, frozen=True, kw_only=True):
+    labels: dict[str, str] = {}
+
+
+class Object(Part, frozen=True, kw_only=True):
+    metadata: Identified
 
     @property
     def key(self) -> Key:
         return Key(self.metadata.namespace, self.metadata.name)
 
 
-class ServicePort(Struct, frozen=True, kw_only=True, rename="camel"):
+class ServicePort(Part, frozen=True, kw_only=True):
     port: int
     name: str = ""
     protocol: str = "TCP"
     app_protocol: str = ""
 
 
-class ServiceSpec(Struct, frozen=True, kw_only=True, rename="camel"):
+class ServiceSpec(Part, frozen=True, kw_only=True):
     type: str = "ClusterIP"
     ip_families: list[str] = []
     ports: list[ServicePort] = []
 
 
-class Service(Object, frozen=True, kw_only=True, rename="camel"):
+class Service(Object, frozen=True, kw_only=True):
+    metadata: Metadata
     spec: ServiceSpec
 
 
-class Conditions(Struct, frozen=True, kw_only=True, rename="camel"):
+class Conditions(Part, frozen=True, kw_only=True):
     """Unset `ready` means yes, unset `serving` means as `ready` (EndpointSlice API reference)."""
 
     ready: bool | None = None
@@ -62,22 +85,23 @@ class Conditions(Struct, frozen=True, kw_only=True, rename="camel"):
     terminating: bool = False
 
 
-class ZoneHint(Struct, frozen=True, kw_only=True, rename="camel"):
+class ZoneHint(Part, frozen=True, kw_only=True):
     name: str
 
 
-class Hints(Struct, frozen=True, kw_only=True, rename="camel"):
+class Hints(Part, frozen=True, kw_only=True):
     for_zones: list[ZoneHint] = []
 
 
-class TargetRef(Struct, frozen=True, kw_only=True, rename="camel"):
+class TargetRef(Part, frozen=True, kw_only=True):
     kind: str = ""
     namespace: str = ""
     name: str = ""
+    uid: str = ""
 
 
-class SliceEndpoint(Struct, frozen=True, kw_only=True, rename="camel"):
-    addresses: list[str]
+class SliceEndpoint(Part, frozen=True, kw_only=True):
+    addresses: Annotated[list[str], Meta(min_length=1)]
     conditions: Conditions = Conditions()
     target_ref: TargetRef | None = None
     node_name: str = ""
@@ -85,7 +109,7 @@ class SliceEndpoint(Struct, frozen=True, kw_only=True, rename="camel"):
     hints: Hints = Hints()
 
 
-class SlicePort(Struct, frozen=True, kw_only=True, rename="camel"):
+class SlicePort(Part, frozen=True, kw_only=True):
     """`port` 0 is unset: all ports, which no Service sends to."""
 
     port: int = 0
@@ -93,7 +117,8 @@ class SlicePort(Struct, frozen=True, kw_only=True, rename="camel"):
     protocol: str = "TCP"
 
 
-class EndpointSlice(Object, frozen=True, kw_only=True, rename="camel"):
+class EndpointSlice(Object, frozen=True, kw_only=True):
+    metadata: Metadata
     address_type: str
     endpoints: list[SliceEndpoint] = []
     ports: list[SlicePort] = []
@@ -104,18 +129,19 @@ class EndpointSlice(Object, frozen=True, kw_only=True, rename="camel"):
         name = self.metadata.labels.get(SERVICE_LABEL)
         return Key(self.metadata.namespace, name) if name else None
 
-    def pod_of(self, endpoint: SliceEndpoint) -> Key | None:
+    def pod_of(self, endpoint: SliceEndpoint) -> PodRef | None:
         ref = endpoint.target_ref
         if ref is None or ref.kind != "Pod" or not ref.name:
             return None
-        return Key(ref.namespace or self.metadata.namespace, ref.name)
+        return PodRef(ref.namespace or self.metadata.namespace, ref.name, ref.uid)
 
 
-class PodSpec(Struct, frozen=True, kw_only=True, rename="camel"):
+class PodSpec(Part, frozen=True, kw_only=True):
     service_account_name: str = ""
 
 
-class Pod(Object, frozen=True, kw_only=True, rename="camel"):
+class Pod(Object, frozen=True, kw_only=True):
+    metadata: Metadata
     spec: PodSpec
 
     @property
@@ -125,3 +151,26 @@ class Pod(Object, frozen=True, kw_only=True, rename="camel"):
     @property
     def is_meshed(self) -> bool:
         return self.metadata.labels.get(SIDECAR_LABEL) == "injected"
+
+
+class NodeLabels(Part, frozen=True, kw_only=True):
+    zone: str = field(name=ZONE_LABEL, default="")
+
+
+class NodeMetadata(Identified, frozen=True, kw_only=True):
+    labels: NodeLabels = NodeLabels()
+
+
+class Node(Object, frozen=True, kw_only=True):
+    """A node of a cluster: only where it is."""
+
+    metadata: NodeMetadata
+
+    @property
+    def zone(self) -> str:
+        """The zone it stands in; empty if it does not say."""
+        return self.metadata.labels.zone
+
+
+class Namespace(Object, frozen=True, kw_only=True):
+    """That a namespace exists."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from control.model.objects import Object
+from control.model.objects import Metadata, Object
 
 
-class ParentRef(Struct, frozen=True, kw_only=True, rename="camel"):
+class ParentRef(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     name: str
     group: str = "gateway.networking.k8s.io"
     kind: str = "Gateway"
@@ -18,42 +18,42 @@ class ParentRef(Struct, frozen=True, kw_only=True, rename="camel"):
     section_name: str = ""
 
 
-class StringMatch(Struct, frozen=True, kw_only=True, rename="camel"):
+class StringMatch(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     name: str
     value: str
     type: str = "Exact"
 
 
-class PathMatch(Struct, frozen=True, kw_only=True, rename="camel"):
+class PathMatch(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     type: str = "PathPrefix"
     value: str = "/"
 
 
-class Match(Struct, frozen=True, kw_only=True, rename="camel"):
+class Match(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     path: PathMatch = PathMatch()
     headers: list[StringMatch] = []
     query_params: list[StringMatch] = []
     method: str = ""
 
 
-class Header(Struct, frozen=True, kw_only=True, rename="camel"):
+class Header(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     name: str
     value: str
 
 
-class HeaderFilter(Struct, frozen=True, kw_only=True, rename="camel"):
+class HeaderFilter(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     set: list[Header] = []
     add: list[Header] = []
     remove: list[str] = []
 
 
-class PathModifier(Struct, frozen=True, kw_only=True, rename="camel"):
+class PathModifier(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     type: str
     replace_full_path: str | None = None
     replace_prefix_match: str | None = None
 
 
-class Redirect(Struct, frozen=True, kw_only=True, rename="camel"):
+class Redirect(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     scheme: str = ""
     hostname: str = ""
     path: PathModifier | None = None
@@ -61,12 +61,12 @@ class Redirect(Struct, frozen=True, kw_only=True, rename="camel"):
     status_code: int = 302
 
 
-class Rewrite(Struct, frozen=True, kw_only=True, rename="camel"):
+class Rewrite(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     hostname: str = ""
     path: PathModifier | None = None
 
 
-class Filter(Struct, frozen=True, kw_only=True, rename="camel"):
+class Filter(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The field named after `type` is set, and no other; those of types that are not supported are kept as they are."""
 
     type: str
@@ -80,7 +80,7 @@ class Filter(Struct, frozen=True, kw_only=True, rename="camel"):
     extension_ref: dict[str, Any] | None = None
 
 
-class BackendRef(Struct, frozen=True, kw_only=True, rename="camel"):
+class BackendRef(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     name: str
     group: str = ""
     kind: str = "Service"
@@ -90,18 +90,18 @@ class BackendRef(Struct, frozen=True, kw_only=True, rename="camel"):
     filters: list[Filter] = []
 
 
-class Timeouts(Struct, frozen=True, kw_only=True, rename="camel"):
+class Timeouts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     request: str = "0s"
     backend_request: str = "0s"
 
 
-class Retry(Struct, frozen=True, kw_only=True, rename="camel"):
+class Retry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     codes: list[int] = []
     attempts: int = 1
     backoff: str = "25ms"
 
 
-class Rule(Struct, frozen=True, kw_only=True, rename="camel"):
+class Rule(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     name: str = ""
     matches: list[Match] = []
     filters: list[Filter] = []
@@ -116,32 +116,34 @@ class Rule(Struct, frozen=True, kw_only=True, rename="camel"):
         return self.matches or [Match()]
 
 
-class RouteSpec(Struct, frozen=True, kw_only=True, rename="camel"):
+class RouteSpec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     parent_refs: list[ParentRef] = []
     hostnames: list[str] = []
     rules: list[Rule] = []
 
 
-class HTTPRoute(Object, frozen=True, kw_only=True, rename="camel"):
+class HTTPRoute(Object, frozen=True, kw_only=True):
+    metadata: Metadata
     spec: RouteSpec
 
 
-class GrantFrom(Struct, frozen=True, kw_only=True, rename="camel"):
+class GrantFrom(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     group: str
     kind: str
     namespace: str
 
 
-class GrantTo(Struct, frozen=True, kw_only=True, rename="camel"):
+class GrantTo(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     group: str
     kind: str
     name: str = ""
 
 
-class GrantSpec(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+class GrantSpec(Struct, frozen=True, kw_only=True, rename={"from_": "from"}, omit_defaults=True):
     from_: list[GrantFrom]
     to: list[GrantTo]
 
 
-class ReferenceGrant(Object, frozen=True, kw_only=True, rename="camel"):
+class ReferenceGrant(Object, frozen=True, kw_only=True):
+    metadata: Metadata
     spec: GrantSpec

@@ -51,7 +51,7 @@ class Store:
     def __init__(self, loop: asyncio.AbstractEventLoop, directory: Path, lock: Lock) -> None:
         self._loop = loop
         self._lock = lock
-        self._shelves = {kind: Shelf() for kind in KINDS}
+        self._shelves: dict[Kind, Shelf[Stored]] = {kind: Shelf() for kind in KINDS}
         self._history = History(0)
         self._listeners: dict[object, Listener] = {}
         self._waiting: set[Ticket] = set()

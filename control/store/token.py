@@ -15,9 +15,8 @@ MAX_BYTES = 4096
 _ALLOWED = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")  # b64token (RFC 6750 2.1)
 
 
-def token(directory: Path) -> str:
-    """Return the token of a data directory, made if there is none. Raise StoreError as `read` does."""
-    path = directory / NAME
+def token(path: Path) -> str:
+    """Return the token in a file, which is made if it is not there. Raise StoreError as `read` does."""
     if not path.exists():
         _create(path)
     return read(path)
@@ -46,6 +45,7 @@ def _create(path: Path) -> None:
     """Make the file whole or not at all."""
     draft = path.with_suffix(".new")
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:

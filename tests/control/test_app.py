@@ -161,7 +161,7 @@ def test_a_directory_that_may_not_be_used_is_one_sentence(tmp_path):
 def checked(directory, capsys):
     """What `--check-config` says; nothing if all is well."""
     nowhere = ("127.0.0.1", 0)
-    status = check(Settings(directory, nowhere, nowhere, nowhere))
+    status = check(Settings(directory, directory / "token", nowhere, nowhere, nowhere))
     said = capsys.readouterr()
     assert (status, said.out) == ((1, "") if said.err else (0, "the configuration is good\n"))
     return said.err

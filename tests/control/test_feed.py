@@ -1,25 +1,14 @@
 """From events to what is published: in bursts, in order, and past what is wrong."""
 
 import asyncio
-from typing import NamedTuple
-
-import msgspec
 
 from control.compile.compiler import Compiler
 from control.feed import Feed
+from control.index.change import Change
 from control.index.index import Index
-from control.model.kinds import find
-from control.model.objects import Key
+from control.model.decode import decode
 from tests.control.build import endpoint_slice, http_route, rule, service
 from tests.fakes.loop import on_uvloop, until
-
-
-class Event(NamedTuple):
-    type: str
-    kind: object
-    key: Key
-    version: int
-    body: bytes
 
 
 class Followed:
@@ -51,14 +40,10 @@ class Followed:
             observe=lambda *_: None,
         )
 
-    def event(self, type_, document):
-        self.version += 1
-        metadata = document["metadata"]
-        key = Key(metadata["namespace"], metadata["name"])
-        return Event(type_, find(document["kind"]), key, self.version, msgspec.json.encode(document))
-
-    def tell(self, *documents, type_="ADDED"):
-        self.feed.on_events([self.event(type_, document) for document in documents])
+    def tell(self, *documents, gone=False):
+        items = [decode(document) for document in documents]
+        self.version += len(items)
+        self.feed.on_changes([Change(type(item), item.key, None if gone else item) for item in items], self.version)
 
     @property
     def names(self):
@@ -109,11 +94,13 @@ async def test_what_cannot_be_compiled_is_counted_and_the_rest_of_the_burst_goes
         )
     } - {"backend/shop/a:80"}
     assert followed.feed.failed == 1
+    assert followed.feed.failing == {"backend/shop/a:80"}
     assert "backend/shop/a:80 cannot be compiled" in caplog.text
     # Once it can, it goes out with its next change.
     followed.failing = set()
-    followed.tell(service("a", 80, 81), type_="MODIFIED")
+    followed.tell(service("a", 80, 81))
     await until(lambda: "backend/shop/a:80" in followed.names)
+    assert not followed.feed.failing
 
 
 @on_uvloop
@@ -121,25 +108,30 @@ async def test_what_cannot_be_compiled_at_the_start_does_not_keep_the_control_pl
     followed = Followed()
     followed.failing = {"routes/shop/a:80"}
     documents = [service("a"), service("b"), http_route("a", rule("b"))]
-    events = [followed.event("ADDED", document) for document in documents]
-    followed.feed.load([(event.kind, event.key, event.body) for event in events], 3)
+    followed.feed.take([decode(document) for document in documents], 3)
+    await followed.feed.compile()
     assert {"routes/shop/b:80", "endpoints/shop/a:80"} <= followed.compiler.entries.keys()
     assert (followed.feed.failed, followed.feed.version, followed.published) == (1, 3, [])
 
 
 @on_uvloop
-async def test_an_object_that_cannot_be_read_any_more_counts_as_absent(caplog):
+async def test_what_is_gone_is_gone_from_what_was_compiled():
     followed = Followed()
-    good, bad = service("a"), service("a")
-    bad["spec"]["ports"][0]["port"] = "eighty"
-    followed.tell(good)
-    followed.tell(bad, type_="MODIFIED")
+    followed.tell(service("a"))
+    followed.tell(service("a"), gone=True)
     await until(lambda: not followed.compiler.entries)
-    assert followed.feed.refused == 1
-    assert "Service shop/a cannot be read" in caplog.text
-    followed.tell(bad, type_="DELETED")
-    followed.tell(good)
-    await until(lambda: "service/shop/a" in followed.compiler.entries)
+
+
+@on_uvloop
+async def test_what_changes_while_everything_is_compiled_is_in_what_comes_of_it():
+    followed = Followed()
+    followed.feed.take([decode(service("a")), decode(service("b"))], 2)
+    followed.tell(service("b"), gone=True)
+    followed.tell(service("a", 80, 81), service("c"))
+    await followed.feed.compile()
+    await until(lambda: "service/shop/c" in followed.compiler.entries)
+    assert {"backend/shop/a:81", "backend/shop/c:80"} <= followed.compiler.entries.keys()
+    assert not any("shop/b" in name for name in followed.compiler.entries)
 
 
 @on_uvloop

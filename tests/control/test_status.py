@@ -8,15 +8,12 @@ from functools import partial
 import msgspec
 
 from control import status as module
-from control.compile.compiler import Compiler
-from control.feed import Feed
-from control.index.index import Index
-from control.model.kinds import HTTP_ROUTE, KINDS, find
+from control.model.kinds import HTTP_ROUTE, find
 from control.model.objects import Key
-from control.status import StatusWriter
-from control.store.store import Store, StoreError
+from control.store.store import StoreError
 from control.store.verbs import Write, create, patch_status, set_status
 from tests.control.build import http_route, rule, service
+from tests.fakes.embedded import following
 from tests.fakes.loop import on_uvloop, until
 
 ECHO = Key("shop", "echo")
@@ -46,29 +43,8 @@ class Through:
 @contextlib.asynccontextmanager
 async def running(directory):
     """A store, and the writer that follows it as in the control plane."""
-    store = await Store.open(directory)
-    index = Index()
-    writer = StatusWriter(store, index)
-    nowhere = lambda *_: None
-    feed = Feed(
-        asyncio.get_running_loop(),
-        index,
-        Compiler(index),
-        publish=nowhere,
-        on_routes=writer.on_routes,
-        observe=nowhere,
-    )
-    feed.load(((stored.kind, stored.key, stored.body) for kind in KINDS for stored in store.list(kind)), store.version)
-    store.listen(feed.on_events)
-    task = asyncio.ensure_future(writer.run())
-    try:
-        yield store, writer
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        feed.close()
-        await store.close()
+    async with following(directory) as (source, _):
+        yield source.objects, source.statuses
 
 
 async def make(store, document):

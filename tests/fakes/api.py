@@ -15,8 +15,10 @@ from aiohttp import ClientSession
 from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
-from control.api.protocols import Proxies
+from control.api.protocols import Checks, Proxies
 from control.api.server import Api
+from control.api.writer import Writer
+from control.model.check import Check
 from control.store.store import Store
 
 TOKEN = "t0ken-of-the-tests-0123456789"
@@ -69,6 +71,10 @@ def explained(url: str, namespace: str, account: str, method: str, headers: list
     if not url.startswith("http://"):
         raise ValueError(f"{url!r} is no URL; allowed: http://HOST/PATH")
     return Way(f"{method} {url}", f"{namespace}/{account}", headers)
+
+
+async def checked() -> list[Check]:
+    return [Check("Objects", "store", "ok", "7 objects")]
 
 
 class Served:
@@ -144,10 +150,13 @@ class Lines:
 
 @asynccontextmanager
 async def serve(
-    directory: Path, proxies: Proxies | None = None, registry: CollectorRegistry | None = None
+    directory: Path,
+    proxies: Proxies | None = None,
+    registry: CollectorRegistry | None = None,
+    checks: Checks = checked,
 ) -> AsyncIterator[Served]:
     store = await Store.open(directory)
-    api = Api(store, TOKEN, proxies or Connected(), explained, registry or CollectorRegistry())
+    api = Api(store, Writer(store), TOKEN, proxies or Connected(), explained, checks, registry or CollectorRegistry())
     host, port = await api.start(("127.0.0.1", 0))
     try:
         async with ClientSession(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _LISTENING = re.compile(r"(api|push|metrics): listening on ([0-9.]+):([0-9]+)")
@@ -19,14 +19,20 @@ Address = tuple[str, int]
 
 
 class Control:
-    """A running `meshcontrol run`. `log` are its lines on standard error so far."""
+    """A running `meshcontrol run`. `log` are its lines on standard error so far.
 
-    def __init__(self, directory: Path, *flags: str) -> None:
+    Its objects are in `directory`; with the flag `--kubernetes` only its token is there. `hurry` are constants of the
+    program, by module and name, that are too long for a test (see tests/fakes/hurried.py).
+    """
+
+    def __init__(self, directory: Path, *flags: str, hurry: Mapping[str, float] = {}) -> None:
         self.directory = directory
         self.log: list[str] = []
         self.addresses: dict[str, Address] = {}
+        place = ["--token-file", str(self.token_file)] if "--kubernetes" in flags else ["--data-dir", str(directory)]
+        program = ["tests.fakes.hurried", *(f"{name}={value}" for name, value in hurry.items())]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "control.main", "run", "--data-dir", str(directory), *flags],
+            [sys.executable, "-m", *(program if hurry else ["control.main"]), "run", *place, *flags],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -50,8 +56,12 @@ class Control:
 
     def wait_ready(self) -> None:
         """A control plane that has ended meanwhile fails the test with its log."""
+        self.wait_for("ready:")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it has logged something."""
         end = time.monotonic() + WAIT_S
-        while not any("ready:" in line for line in self.log):
+        while not any(text in line for line in self.log):
             assert self.process.poll() is None, "".join(self.log)
             assert time.monotonic() < end, "".join(self.log)
             time.sleep(0.01)
@@ -68,9 +78,11 @@ class Control:
 
 
 @contextlib.contextmanager
-def control_plane(directory: Path, api: str = "127.0.0.1:0", push: str = "127.0.0.1:0") -> Iterator[Control]:
-    """A control plane that is ready; its objects are in `directory`."""
-    control = Control(directory, "--api", api, "--push", push, "--metrics", "127.0.0.1:0")
+def control_plane(
+    directory: Path, *flags: str, api: str = "127.0.0.1:0", push: str = "127.0.0.1:0"
+) -> Iterator[Control]:
+    """A control plane that is ready."""
+    control = Control(directory, "--api", api, "--push", push, "--metrics", "127.0.0.1:0", *flags)
     try:
         control.wait_ready()
         yield control

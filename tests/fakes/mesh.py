@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -58,9 +58,9 @@ def path_of(document: dict[str, Any], **query: str) -> str:
 class Application:
     """A process that answers with its name; `stop` lets it end in order."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, host: str = "") -> None:
         self.name = name
-        self.host = own_host()
+        self.host = host or own_host()
         self.process = subprocess.Popen(
             [sys.executable, "-S", "-E", str(_APPLICATION), self.host, name], stdout=subprocess.PIPE, text=True
         )
@@ -75,10 +75,15 @@ class Application:
 
 
 class ControlPlane:
-    """`meshcontrol run` at a fixed place, as often as it is started; its objects are in `directory`."""
+    """`meshcontrol run` at a fixed place, as often as it is started.
 
-    def __init__(self, directory: Path) -> None:
+    Its objects are in `directory`, unless `flags` say that it reads a cluster. `hurry`: as `Control` takes it.
+    """
+
+    def __init__(self, directory: Path, *flags: str, hurry: Mapping[str, float] = {}) -> None:
         self.directory = directory
+        self.flags = flags
+        self.hurry = hurry
         number = 15_010 + next(_numbers) * PLACES
         host = own_host()
         self._places = {word: f"{host}:{number + i}" for i, word in enumerate(("api", "push", "metrics"))}
@@ -106,11 +111,12 @@ class ControlPlane:
     def token(self) -> str:
         return (self.directory / "token").read_text().strip()
 
-    def start(self) -> None:
+    def start(self, *, waits: bool = True) -> None:
+        """Run it until it is ready; without `waits` only until all its addresses answer."""
         flags = [word for name, place in self._places.items() for word in (f"--{name}", place)]
-        life = Control(self.directory, *flags)
+        life = Control(self.directory, *flags, *self.flags, hurry=self.hurry)
         self._lives.append(life)
-        life.wait_ready()
+        life.wait_for("ready:" if waits else "metrics: listening")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it, if it runs."""
@@ -124,6 +130,13 @@ class ControlPlane:
 
     def request(self, method: str, path: str, document: Any = None, media: str = "application/json") -> Any:
         """What it answers; anything but success fails the test."""
+        return json.loads(self._send(method, path, document, media))
+
+    def watch(self, path: str) -> list[dict[str, Any]]:
+        """The events of a watch that the control plane ends."""
+        return [json.loads(line) for line in self._send("GET", path).splitlines()]
+
+    def _send(self, method: str, path: str, document: Any = None, media: str = "application/json") -> bytes:
         connection = http.client.HTTPConnection(self._places["api"], timeout=10)
         try:
             headers = {"authorization": f"Bearer {self.token}", "content-type": media}
@@ -133,7 +146,7 @@ class ControlPlane:
         finally:
             connection.close()
         assert response.status < 300, f"{method} {path}: {response.status} {body.decode()}"
-        return json.loads(body)
+        return body
 
     def apply(self, *documents: dict[str, Any]) -> None:
         """Apply them in turn; each is acknowledged, so on disk, before the next one is sent."""
@@ -150,15 +163,19 @@ class ControlPlane:
         found = self.request("GET", "/apis/meshproxy.io/v1alpha1/proxies")
         return {item["metadata"]["name"]: item["status"] for item in found["items"]}
 
-    def metric(self, pattern: str) -> float:
-        """The sum of the samples whose name and labels a pattern matches."""
-        connection = http.client.HTTPConnection(self._places["metrics"], timeout=10)
+    def ask(self, name: str, path: str) -> tuple[int, str]:
+        """What is answered to a GET at one of its addresses: status and body."""
+        connection = http.client.HTTPConnection(self._places[name], timeout=10)
         try:
-            connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
         finally:
             connection.close()
-        return total(text, pattern)
+
+    def metric(self, pattern: str) -> float:
+        """The sum of the samples whose name and labels a pattern matches."""
+        return total(self.ask("metrics", "/metrics")[1], pattern)
 
     def meshctl(self, *arguments: str, status: int = 0) -> str:
         """What the command prints."""
@@ -166,7 +183,7 @@ class ControlPlane:
 
 
 def meshctl(api: str, token: str, *arguments: str, status: int = 0) -> str:
-    """Run the operator's command line as a process; returns what it prints."""
+    """Run the operator's command line as a process; returns what it prints, and what it complains of."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MESHCTL_")}
     ended = subprocess.run(
         [sys.executable, "-m", "control.cli.app", *arguments],
@@ -177,7 +194,7 @@ def meshctl(api: str, token: str, *arguments: str, status: int = 0) -> str:
         check=False,
     )
     assert ended.returncode == status, f"{ended.stdout}\n{ended.stderr}"
-    return ended.stdout
+    return ended.stdout + ended.stderr
 
 
 class Mesh:
@@ -190,11 +207,11 @@ class Mesh:
         self._applications: list[Application] = []
         self._servers: list[Server] = []
 
-    def control(self) -> ControlPlane:
-        """A control plane of its own store, running."""
-        plane = ControlPlane(self.directory / f"control-{len(self.planes)}")
+    def control(self, *flags: str, hurry: Mapping[str, float] = {}, waits: bool = True) -> ControlPlane:
+        """A control plane of its own store, or as the flags say; running."""
+        plane = ControlPlane(self.directory / f"control-{len(self.planes)}", *flags, hurry=hurry)
         self.planes.append(plane)
-        plane.start()
+        plane.start(waits=waits)
         return plane
 
     def sidecar(
@@ -217,9 +234,9 @@ class Mesh:
         self.until(lambda: sidecar.has_logged("ready:" if waits else "outbound: listening"))
         return sidecar
 
-    def application(self, name: str) -> Application:
-        """An application as a process."""
-        application = Application(name)
+    def application(self, name: str, host: str = "") -> Application:
+        """An application as a process, at an address of this test process's own unless `host` says which."""
+        application = Application(name, host)
         self._applications.append(application)
         return application
 

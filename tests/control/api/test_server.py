@@ -10,9 +10,10 @@ from control.api import form, openapi
 from control.api.operations import OPERATIONS
 from control.api.resource import RESOURCES
 from control.api.server import Api
+from control.api.writer import Writer
 from control.store.store import Store
 from tests.control import build
-from tests.fakes.api import TOKEN, Connected, explained, serve
+from tests.fakes.api import TOKEN, Connected, checked, explained, serve
 from tests.fakes.loop import on_uvloop, until
 
 SERVICES = "/api/v1/namespaces/shop/services"
@@ -70,7 +71,7 @@ async def test_each_request_is_a_line_of_the_log_without_secrets(tmp_path, caplo
 @on_uvloop
 async def test_an_api_ends_that_was_never_started(tmp_path):
     store = await Store.open(tmp_path)
-    await Api(store, TOKEN, Connected(), explained, CollectorRegistry()).stop()
+    await Api(store, Writer(store), TOKEN, Connected(), explained, checked, CollectorRegistry()).stop()
     await store.close()
 
 

@@ -17,7 +17,7 @@ from tests.control.build import service
 from tests.fakes.control import control_plane
 from tests.fakes.scripted import Reply, scripted
 
-COMMANDS = ("apply", "diff", "get", "describe", "delete", "route", "proxies", "explain", "compile")
+COMMANDS = ("apply", "diff", "get", "describe", "delete", "route", "proxies", "explain", "check", "compile")
 MESHCTL = [sys.executable, "-m", "control.cli.app"]
 
 

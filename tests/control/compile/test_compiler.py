@@ -82,7 +82,7 @@ def test_what_is_compiled_step_by_step_is_what_is_compiled_from_scratch(sequence
         assert changed == {place[0] for place in before.keys() | after.keys() if before.get(place) != after.get(place)}
     scratch = compiled(live.index)
     assert live.compiler.snapshot() == scratch.snapshot()
-    assert live.compiler.entries.keys() == live.index.names()
+    assert live.compiler.entries.keys() == set(live.index.names())
     for namespace in NAMESPACES:
         taken = snapshot.Snapshot(scratch.snapshot(), []).select(namespace)
         assert {name: live.compiler.find(name, namespace) for name in taken} == taken

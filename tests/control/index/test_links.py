@@ -13,6 +13,11 @@ def test_sources_are_those_whose_last_put_named_the_target(puts):
         model[source] = targets
     for target in range(5):
         assert links.sources(target) == {source for source, targets in model.items() if target in targets}
+    # What came and went has left nothing behind.
+    anew: Links[int, int] = Links()
+    for source, targets in model.items():
+        anew.put(source, targets)
+    assert links._sources == anew._sources
 
 
 def test_what_points_at_nothing_is_forgotten():

@@ -44,3 +44,10 @@ def test_a_null_is_a_field_that_is_not_set():
 def test_what_cannot_be_read_is_told(kind, body):
     with pytest.raises(ObjectError):
         recall(kind, body)
+
+
+def test_an_object_that_says_no_namespace_is_in_the_one_that_a_new_object_would_be_in():
+    document = service("a")
+    del document["metadata"]["namespace"]
+    assert recall("Service", msgspec.json.encode(document)) == decode(document)
+    assert decode(document).metadata.namespace == "default"

@@ -1,6 +1,6 @@
 import pytest
 
-from control.api.age import age_of, shown
+from meshproxy.kit.age import age_of, shown
 
 
 @pytest.mark.parametrize(

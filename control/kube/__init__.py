@@ -1,0 +1,1 @@
+"""Reading a cluster: the only package that talks to a Kubernetes API."""
