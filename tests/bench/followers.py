@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,15 +17,14 @@ import uvloop
 from msgspec import Struct
 
 from tests.bench.catalog import names_of, path_of, place_of, slice_of
+from tests.bench.child import answer, questions
 from tests.bench.pace import percentile
 from tests.bench.rest import Rest
-from tests.bench.streams import LightStream
+from tests.bench.streams import LightStream, connect
 
 PAUSE_S = 0.02
 """Between two changes, so that none waits for the one before it to be out of the way."""
 TIMEOUT_S = 10.0
-AT_ONCE = 50
-"""Connections that are being made at the same time."""
 
 
 class Setup(Struct):
@@ -125,14 +123,14 @@ class Followers:
 
     async def open(self) -> None:
         """Connect all of them; what they follow is pushed by and by."""
-        setup, loop, gate = self._setup, asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)
-        self._streams = [Follower(n, followed(n, setup), self._on_done) for n in range(setup.streams)]
+        setup = self._setup
+        self._streams = [Follower(n, self._names(n), self._on_done) for n in range(setup.streams)]
+        await connect(self._streams, setup.push)
 
-        async def connect(stream: Follower) -> None:
-            async with gate:
-                await loop.create_connection(lambda: stream, "127.0.0.1", setup.push)
-
-        await asyncio.gather(*map(connect, self._streams))
+    def _names(self, stream: int) -> list[str]:
+        setup = self._setup
+        chosen = followed(stream, setup.watched, setup.services, setup.follow)
+        return [name for n in chosen for name in names_of(n)]
 
     def close(self) -> None:
         for stream in self._streams:
@@ -184,28 +182,24 @@ class Followers:
             self._all.set()
 
 
-def followed(stream: int, setup: Setup) -> list[str]:
-    """What a stream follows: the watched Services that it is among the followers of, and others evenly."""
-    watched = [k for k, count in enumerate(setup.watched) if stream < count]
-    rest, others = setup.follow - len(watched), setup.services - len(setup.watched)
-    chosen = watched + [len(setup.watched) + (stream * rest + k) % others for k in range(rest)]
-    return [name for n in chosen for name in names_of(n)]
+def followed(stream: int, watched: list[int], services: int, follow: int) -> list[int]:
+    """Which Services a stream follows: the watched ones that it is among the followers of, and others evenly."""
+    chosen = [k for k, count in enumerate(watched) if stream < count]
+    rest, others = follow - len(chosen), services - len(watched)
+    return chosen + [len(watched) + (stream * rest + k) % others for k in range(rest)]
 
 
 async def serve() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    setup = msgspec.json.decode(await reader.readline(), type=Setup)
+    lines = questions()
+    setup = msgspec.json.decode(await anext(lines), type=Setup)
     followers = Followers(setup, await Rest.open(setup.api, setup.token))
     await followers.open()
     gc.collect()
     gc.freeze()
     gc.disable()
-    print("{}", flush=True)
-    while line := await reader.readline():
-        outcome = await followers.carry_out(msgspec.json.decode(line, type=Order))
-        print(msgspec.json.encode(outcome).decode(), flush=True)
+    answer({})
+    async for line in lines:
+        answer(await followers.carry_out(msgspec.json.decode(line, type=Order)))
 
 
 if __name__ == "__main__":

@@ -57,9 +57,9 @@ class Plan:
         finally:
             place.stop(place.processes[mark:])
 
-    def in_turns(self, sheet: Sheet, subjects: list[Subject], measure: Measure) -> Sheet:
-        """Warm up, then measure A B C, A B C, ... into the sheet."""
-        for subject in subjects:
+    def in_turns(self, sheet: Sheet, subjects: list[Subject], measure: Measure, *, is_cold: bool = False) -> Sheet:
+        """Warm up (if there is anything to warm), then measure A B C, A B C, ... into the sheet."""
+        for subject in subjects if not is_cold else []:
             measure(subject, self.warm_s)
         for n in range(self.rounds):
             for subject in subjects:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.request import Request, urlopen
 
 import msgspec
 
 from tests.bench import catalog
+from tests.bench.child import Child
 from tests.bench.followers import Order, Outcome, Setup
-from tests.bench.place import POLL_S, READY_S, ROOT, Place, free_port, wait_ready
+from tests.bench.place import POLL_S, READY_S, Place, free_port, wait_ready
 from tests.bench.process import StartError
 from tests.bench.subjects import Subject
 
 QUIET_S = 0.5
 """A control plane that has written nothing for so long has settled."""
+START_S = 60.0
+"""A control plane that reads a cluster may be busy for so long before it answers."""
 SYNC_S = 60.0
 """So long may it take until all streams have what they follow."""
 
@@ -48,6 +48,11 @@ class Plane(Subject):
         """Read a metric without labels."""
         return figure(self.metrics, family)
 
+    def ready_at(self) -> float:
+        """When /readyz was answered 200, now; OSError if it is not."""
+        with urlopen(f"http://127.0.0.1:{self.metrics}/readyz", timeout=START_S):
+            return time.monotonic()
+
     def put(self, document: catalog.Object) -> None:
         """Put an object in the place of the one there; raises if that is refused."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
@@ -67,10 +72,14 @@ def figure(port: int, family: str) -> float:
     return sum(found)
 
 
-def launch(place: Place, directory: Path, *, on_load_core: bool = False) -> Plane:
-    """Start a control plane; it need not be ready yet."""
+def launch(place: Place, directory: Path, *, kubeconfig: Path | None = None, on_load_core: bool = False) -> Plane:
+    """Start a control plane, of its data directory's objects or of a cluster's; it need not be ready yet."""
     api, push, metrics = free_port(), free_port(), free_port()
-    command = [place.tools["meshcontrol"], "run", "--data-dir", str(directory)]
+    command = [place.tools["meshcontrol"], "run"]
+    if kubeconfig is None:
+        command += ["--data-dir", str(directory)]
+    else:
+        command += ["--kubernetes", "--kubeconfig", str(kubeconfig), "--token-file", str(directory / "token")]
     for flag, port in (("--api", api), ("--push", push), ("--metrics", metrics)):
         command += [flag, f"127.0.0.1:{port}"]
     process = place.start(f"meshcontrol-{api}", command, on_load_core=on_load_core)
@@ -101,48 +110,26 @@ def settle(started: Plane) -> None:
 
 
 class Fleet:
-    """The process of tests.bench.followers, on the load's core."""
+    """The process of tests.bench.followers."""
 
-    def __init__(self, place: Place, setup: Setup) -> None:
-        self._child = subprocess.Popen(
-            ["taskset", "-c", str(place.cores.load), sys.executable, "-m", "tests.bench.followers"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-        )
-        self._ask(setup)
+    def __init__(self, child: Child, setup: Setup) -> None:
+        self._child = child
+        child.ask(setup)
 
     def change(self, order: Order) -> Outcome:
-        return msgspec.json.decode(self._ask(order), type=Outcome)
-
-    def stop(self) -> None:
-        self._child.terminate()
-        self._child.communicate()
-
-    def _ask(self, question: Any) -> bytes:
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        with suppress(BrokenPipeError):
-            self._child.stdin.write(msgspec.json.encode(question) + b"\n")
-            self._child.stdin.flush()
-        answer = self._child.stdout.readline()
-        if not answer:
-            raise StartError(f"the streams' process ended with {self._child.wait()}")
-        return answer
+        return msgspec.json.decode(self._child.ask(order), type=Outcome)
 
 
 @contextmanager
 def followers(place: Place, followed: Plane, setup: Setup) -> Iterator[Fleet]:
     """Streams, as long as the block lasts, that have taken all that they follow."""
-    made = Fleet(place, setup)
-    try:
-        _await_streams(followed, len(catalog.names_of(0)) * setup.follow * setup.streams)
+    with Child(place, "tests.bench.followers") as child:
+        made = Fleet(child, setup)
+        await_streams(followed, len(catalog.names_of(0)) * setup.follow * setup.streams)
         yield made
-    finally:
-        made.stop()
 
 
-def _await_streams(followed: Plane, names: int) -> None:
+def await_streams(followed: Plane, names: int) -> None:
     """Return when so many names are followed, and nothing is on its way."""
     deadline = time.monotonic() + SYNC_S
     while followed.figure("meshcontrol_subscriptions") < names or followed.figure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 from control.push.encode import text_frame
 from meshproxy.wire.resources import SCHEMA
@@ -16,15 +17,19 @@ _AT_ONCE = 50
 
 async def hold_streams(port: int, names: list[list[str]]) -> None:
     """Open one stream per list of names and serve them until the process is ended."""
-    loop = asyncio.get_running_loop()
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def open_one(number: int, follow: list[str]) -> None:
-        async with gate:
-            await loop.create_connection(lambda: LightStream(number, follow), "127.0.0.1", port)
-
-    await asyncio.gather(*(open_one(number, follow) for number, follow in enumerate(names)))
+    await connect([LightStream(number, follow) for number, follow in enumerate(names)], port)
     await asyncio.Event().wait()
+
+
+async def connect(streams: Sequence[LightStream], port: int) -> None:
+    """Open them all; what they follow is pushed by and by."""
+    loop, gate = asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE)
+
+    async def open_one(stream: LightStream) -> None:
+        async with gate:
+            await loop.create_connection(lambda: stream, "127.0.0.1", port)
+
+    await asyncio.gather(*map(open_one, streams))
 
 
 class LightStream(asyncio.Protocol):

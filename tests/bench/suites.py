@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from tests.bench.control import push, writing
+from tests.bench.discovery import discovery
 from tests.bench.load import Sample, closed_loop, open_loop, transfer
 from tests.bench.place import Place, start_origin
 from tests.bench.plan import Plan
@@ -160,4 +161,5 @@ SUITES: dict[str, Suite] = {
     "push": push,
     "writes": writing,
     "pushes": pushes,
+    "discovery": discovery,
 }
