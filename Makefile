@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint format bench profile clean
+.PHONY: demo test test-cluster lint format bench profile clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "meshproxy needs Python 3.11 or newer with the venv module (Debian: apt install python3-venv)" >&2; exit 1; }
@@ -20,6 +20,9 @@ demo: $(READY)
 
 test: lint
 	@$(BIN)/python -m pytest -n 2
+
+test-cluster: $(READY)
+	@$(BIN)/python -m pytest -rs tests/cluster
 
 lint: $(READY)
 	@$(BIN)/ruff check .
