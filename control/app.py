@@ -187,9 +187,7 @@ class App:
         metrics.watch(source.objects, source.kinds, compiler, feed)
         if isinstance(source, Embedded):
             metrics.watch_store(source, feed)
-        explainer = partial(
-            explain, compiler.find, cluster_domain=settings.cluster_domain, lacks_namespace=index.lacks_namespace
-        )
+        explainer = partial(explain, compiler.find, index, cluster_domain=settings.cluster_domain)
         checks = partial(gather, source.checks, index, compiler, feed, hub)
         api = Api(
             source.objects,

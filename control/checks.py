@@ -48,7 +48,8 @@ def routes(index: Index) -> Generator[None, None, list[Check]]:
             hint = "meshctl describe httproute NAME -n NS, and meshctl explain URL --from NS/SA"
             unwell.append(Check(_CONFIGURATION, f"HTTPRoute {route.key}", "warn", text, hint))
     if not unwell:
-        return [Check(_CONFIGURATION, "routes", "ok", f"{len(present)}, and all that they refer to is there")]
+        text = f"{len(present)}, and all that they refer to is there" if present else "none"
+        return [Check(_CONFIGURATION, "routes", "ok", text)]
     unwell.sort(key=lambda check: check.name)
     return [
         Check(

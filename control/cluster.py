@@ -49,6 +49,7 @@ class Cluster:
         self._index = index
         self._feed: Feed | None = None
         self._listed = asyncio.Event()
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._is_compiled = False
 
     @classmethod
@@ -65,18 +66,16 @@ class Cluster:
         """Say which kinds are still to be listed, and what is in the way."""
         if self._is_compiled:
             return ""
-        missing = [
-            f"{kind.kind}{f' ({kind.failure})' if kind.failure else ''}"
-            for kind in self.source.kinds
-            if not kind.is_listed
-        ]
-        what = f"still to be listed: {', '.join(missing)}" if missing else "everything is listed, and being compiled"
-        return f"the cluster was not read yet; {what}"
+        missing = [kind for kind in self.source.kinds if not kind.is_listed]
+        if not missing:
+            return "the cluster was not read yet; everything is listed, and being compiled"
+        reason = next((f" ({kind.failure})" for kind in missing if kind.failure), "")
+        return f"the cluster was not read yet; still to be listed: {', '.join(kind.kind for kind in missing)}{reason}"
 
     async def follow(self, feed: Feed, tasks: Tasks) -> None:
         """Load all objects into the feed once every kind is listed, and keep it in step from then on."""
         self._feed = feed
-        tasks.start(self.source.run())
+        tasks.start(self._read())
         await self._listed.wait()
         await feed.compile()
         self._is_compiled = True
@@ -86,12 +85,19 @@ class Cluster:
         return await checks(self.client, self._connection, self.source, self._index)
 
     async def ended(self) -> str:
-        """Wait for ever: an API server that is away comes back."""
-        waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        return await waiting
+        """Wait for ever, but for a defect: an API server that is away comes back."""
+        return await self._ended
 
     async def close(self) -> None:
         await self.client.close()
+
+    async def _read(self) -> None:
+        try:
+            await self.source.run()
+        except Exception:
+            # Started anew it reads again; going on it would only seem to be up to date.
+            log.exception("a defect")
+            self._ended.set_result("the cluster is not read any more: a defect, told above")
 
     def _items(self) -> Iterator[Known]:
         for kind in self.kinds:

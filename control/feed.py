@@ -42,7 +42,7 @@ class Feed:
         self.version = 0
         """Up to which changes of the source were taken."""
         self.failed = 0
-        """How often a resource could not be compiled, which is a defect."""
+        """How often an object could not be taken, or a resource not be compiled, which is a defect."""
         self.failing: set[str] = set()
         """Those that could not be, the last time; they are as they were before."""
         self._loop = loop
@@ -60,7 +60,7 @@ class Feed:
         """Take all objects that there are at the start, at once: from now on changes may come."""
         self.version = version
         for item in items:
-            self._index.apply(item)
+            self._apply(Change(type(item), item.key, item))
 
     async def compile(self) -> None:
         """Compile everything that was taken. The loop goes on meanwhile, but nobody may be told anything yet."""
@@ -76,9 +76,9 @@ class Feed:
         now = time.monotonic()
         touched: set[str] = set()
         routes: set[Key] = set()
-        for kind, key, item in changes:
-            touched |= self._index.apply(item) if item is not None else self._index.delete(kind, key)
-            routes |= self._index.routes_touched(kind, key)
+        for change in changes:
+            touched |= self._apply(change)
+            routes |= self._index.routes_touched(change.type, change.key)
         self.version = version
         if routes:
             self._on_routes(routes)
@@ -92,6 +92,16 @@ class Feed:
             self._flush()
         else:
             self._arm(delay_s)
+
+    def _apply(self, change: Change) -> set[str]:
+        index, (kind, key, item) = self._index, change
+        try:
+            return index.apply(item) if item is not None else index.delete(kind, key)
+        except Exception:
+            # As below: the others must not suffer.
+            self.failed += 1
+            log.exception("%s %s cannot be taken, and what is made of it may stay as it was", kind.__name__, key)
+            return set()
 
     def close(self) -> None:
         """Publish nothing more of what waits."""

@@ -129,7 +129,7 @@ def run(
         typer.Option(
             "--check-config",
             envvar="MESHCONTROL_CHECK_CONFIG",
-            help="Check the options and what is in the data directory, change nothing, and end.",
+            help="Check the options and the kubeconfig, or what is in the data directory; change nothing, and end.",
         ),
     ] = False,
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from control.cli.screen import Page
 from control.model.objects import Conditions, EndpointSlice, Key, Pod, Service, SliceEndpoint
+from control.model.protocol import mesh_ports, protocol_of
 from control.model.routes import HTTPRoute
 from meshproxy.wire.address import format_place
 
@@ -20,13 +21,24 @@ def describe_service(
     routes: Iterable[HTTPRoute],
 ) -> None:
     page.field("Type", service.spec.type)
-    rows = [(str(port.port), port.name, port.app_protocol or "http", port.protocol) for port in service.spec.ports]
-    page.section("Ports", ("PORT", "NAME", "APP PROTOCOL", "PROTOCOL"), rows)
+    served = mesh_ports(service)
+    rows = [
+        (str(port.port), port.name, port.app_protocol, port.protocol, protocol_of(port) if port in served else "no")
+        for port in service.spec.ports
+    ]
+    page.section("Ports", ("PORT", "NAME", "APP PROTOCOL", "PROTOCOL", "SERVED AS"), rows)
     found = [(slice_, endpoint) for slice_ in slices for endpoint in slice_.endpoints]
     endpoints = [row for slice_, endpoint in found for row in _endpoint_rows(slice_, endpoint, pods)]
-    page.section("Endpoints", _ENDPOINT_HEADER, endpoints, "none: every request is answered 503")
+    none = "none: every request is answered 503" if served else f"none: {_unserved(service)}"
+    page.section("Endpoints", _ENDPOINT_HEADER, endpoints, none)
     uses = [row for route in routes for row in _uses(service.key, route)]
-    page.section("Routes", ("HTTPROUTE", "USE", "RULES"), uses, "none: all requests go to its own endpoints")
+    none = "none: all requests go to its own endpoints" if served else "none"
+    page.section("Routes", ("HTTPROUTE", "USE", "RULES"), uses, none)
+
+
+def _unserved(service: Service) -> str:
+    what = "type ExternalName" if service.spec.type == "ExternalName" else "Service without a TCP port"
+    return f"the mesh serves no {what}, and answers 404"
 
 
 def describe_slice(page: Page, slice_: EndpointSlice, pods: Mapping[Key, Pod]) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from control.cli.screen import Columns, Page, say
 from control.cli.shift import percents
-from control.model.objects import Key
+from control.model.objects import Key, Service
+from control.model.protocol import mesh_ports
 from control.model.routes import BackendRef, Filter, HTTPRoute, Match, ReferenceGrant, Rule
 
 
-def describe_route(page: Page, route: HTTPRoute, status: dict[str, Any], services: Collection[Key]) -> None:
-    """`services`: those that there are."""
+def describe_route(page: Page, route: HTTPRoute, status: dict[str, Any], services: Mapping[Key, Service]) -> None:
+    """`services`: those of its backends that there are."""
     own = route.metadata.namespace
     page.fields("Hostnames", [f"{name} (ignored at a Service)" for name in route.spec.hostnames])
     parents = [_parent(parent, own) for parent in msgspec.to_builtins(route.spec.parent_refs)]
@@ -53,7 +54,7 @@ def describe_grant(page: Page, grant: ReferenceGrant, routes: Iterable[HTTPRoute
     page.section("Used by", ("HTTPROUTE", "RULE", "BACKEND"), rows)
 
 
-def _print_rule(page: Page, rule: Rule, own: str, services: Collection[Key]) -> None:
+def _print_rule(page: Page, rule: Rule, own: str, services: Mapping[Key, Service]) -> None:
     for i, match in enumerate(rule.conditions):
         page.field("or" if i else "Matches", match_text(match), 2)
     for item in rule.filters:
@@ -73,13 +74,17 @@ def _print_rule(page: Page, rule: Rule, own: str, services: Collection[Key]) -> 
     Columns(2).print(rows, ("BACKEND", "WEIGHT", "SHARE", "NOTE"))
 
 
-def _backend(ref: BackendRef, share: str, own: str, services: Collection[Key]) -> tuple[str, str, str, str]:
+def _backend(ref: BackendRef, share: str, own: str, services: Mapping[Key, Service]) -> tuple[str, str, str, str]:
     key = Key(ref.namespace or own, ref.name)
     notes = [filter_text(item) for item in ref.filters]
     if ref.kind != "Service" or ref.group:
         notes.append(f"kind {ref.kind} is not supported")
     elif key not in services:
         notes.append("no such Service")
+    elif services[key].spec.type == "ExternalName":
+        notes.append("type ExternalName is not supported")
+    elif ref.port not in {port.port for port in mesh_ports(services[key])}:
+        notes.append("no such TCP port")
     name = ref.name if key.namespace == own else str(key)
     return f"{name}:{ref.port}", str(ref.weight), share, "; ".join(notes)
 

@@ -119,17 +119,17 @@ def _http_route(page: Page, client: Client, document: Any) -> None:
         for rule in route.spec.rules
         for ref in rule.backend_refs
     }
-    describe_route(page, route, document.get("status") or {}, {key for key in named if _exists(client, SERVICE, key)})
+    found = {key: service for key in sorted(named) if (service := _service_of(client, key)) is not None}
+    describe_route(page, route, document.get("status") or {}, found)
 
 
-def _exists(client: Client, kind: Kind, key: Key) -> bool:
+def _service_of(client: Client, key: Key) -> Service | None:
     try:
-        client.get(place_of(kind, key.namespace, key.name))
+        return typed(client.get(place_of(SERVICE, key.namespace, key.name)), Service)
     except ApiError as error:
         if error.code == 404:
-            return False
+            return None
         raise
-    return True
 
 
 def _reference_grant(page: Page, client: Client, document: Any) -> None:

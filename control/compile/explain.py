@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from control.compile.effects import Effects, effects_of
 from control.compile.explanation import Choice, Explanation, Failure, Port, Redirect, Retry, Target, Tried
+from control.compile.reasons import reasons_of
 from control.compile.routes import DEFAULT_RULE
+from control.index.index import Index
+from control.model.objects import Key
 from meshproxy.faults import (
     BACKEND_MISSING,
+    BACKEND_UNSUPPORTED,
     BAD_REQUEST,
     EGRESS_REFUSED,
     FAULTS,
@@ -59,17 +64,17 @@ class _Asked(NamedTuple):
 
 def explain(
     find: Find,
+    index: Index,
     url: str,
     namespace: str,
     service_account: str = "default",
     method: str = "GET",
     headers: Sequence[tuple[str, str]] = (),
     cluster_domain: str = "cluster.local",
-    lacks_namespace: Callable[[str], bool] = lambda _: False,
 ) -> Explanation:
     """Explain a request that a workload of `namespace` sends. Raise ValueError for one that cannot be sent.
 
-    `lacks_namespace` tells of a namespace whether it is known not to exist.
+    `index` is what the resources were compiled from: it knows why something is not there.
     """
     if not is_label(namespace):
         raise ValueError(f"namespace: {namespace[:64]!r} is no name; allowed: an RFC 1123 label")
@@ -78,8 +83,8 @@ def explain(
     asked = _read(url, method, headers)
     told = Explanation(method=method, url=url, namespace=namespace, service_account=service_account)
     place = _place(told, asked.authority, namespace, cluster_domain)
-    if place is not None and (service := _service(told, find, place, lacks_namespace)) is not None:
-        _explain_service(told, find, place, service, asked)
+    if place is not None and (service := _service(told, find, index, place)) is not None:
+        _explain_service(told, find, index, place, service, asked)
     if told.failure is not None:
         told.fails_percent = 100.0
     return told
@@ -129,28 +134,37 @@ def _place(told: Explanation, authority: bytes, namespace: str, cluster_domain: 
     return place
 
 
-def _service(
-    told: Explanation, find: Find, place: ServiceName, lacks_namespace: Callable[[str], bool]
-) -> wire.Service | None:
+def _service(told: Explanation, find: Find, index: Index, place: ServiceName) -> wire.Service | None:
     service = _take(find, f"service/{place.namespace}/{place.name}", told.namespace, wire.Service)
-    if service is None and lacks_namespace(place.namespace):
-        told.failure = _failure(NO_SERVICE, f"namespace {place.namespace} does not exist")
-    elif service is None:
-        told.failure = _failure(NO_SERVICE, f"there is no Service {place.name} in namespace {place.namespace}")
+    if service is None:
+        told.failure = _failure(NO_SERVICE, _missing(index, place))
     return service
 
 
-def _explain_service(told: Explanation, find: Find, place: ServiceName, service: wire.Service, asked: _Asked) -> None:
+def _missing(index: Index, place: ServiceName) -> str:
+    known = index.services.get(Key(place.namespace, place.name))
+    if known is not None:
+        return f"Service {place.namespace}/{place.name} is of type {known.spec.type}, which the mesh does not serve"
+    if index.lacks_namespace(place.namespace):
+        return f"namespace {place.namespace} does not exist"
+    return f"there is no Service {place.name} in namespace {place.namespace}"
+
+
+def _explain_service(
+    told: Explanation, find: Find, index: Index, place: ServiceName, service: wire.Service, asked: _Asked
+) -> None:
     told.service = f"{place.namespace}/{place.name}"
     told.ports = [Port(port=port.port, name=port.name, protocol=port.protocol) for port in service.ports]
     port = pick_port([item.port for item in service.ports], place.port)
     if port is None:
-        known = ", ".join(str(item.port) for item in service.ports) or "none"
-        told.failure = _failure(NO_PORT, f"Service {told.service} has the ports {known}")
+        numbers = ", ".join(str(item.port) for item in service.ports)
+        known = f"the ports {numbers}" if numbers else "no TCP port"
+        told.failure = _failure(NO_PORT, f"Service {told.service} has {known}")
         return
     told.port = port
     told.protocol = next(item.protocol for item in service.ports if item.port == port)
-    told.routes = PortKey(place.namespace, place.name, port).name("routes")
+    key = PortKey(place.namespace, place.name, port)
+    told.routes = key.name("routes")
     entry = find(told.routes, told.namespace)
     if entry is None or not isinstance(entry.resource, wire.Routes):
         told.failure = _failure(NO_ROUTE, f"{told.routes} is missing")
@@ -158,10 +172,12 @@ def _explain_service(told: Explanation, find: Find, place: ServiceName, service:
     told.routes_version = entry.version
     is_default = [rule.name for rule in entry.resource.rules] == [DEFAULT_RULE]
     told.origin = "consumer" if entry.consumer else "default" if is_default else "producer"
-    _explain_routes(told, find, entry.resource, asked)
+    _explain_routes(told, find, index, key, entry.resource, asked)
 
 
-def _explain_routes(told: Explanation, find: Find, routes: wire.Routes, asked: _Asked) -> None:
+def _explain_routes(
+    told: Explanation, find: Find, index: Index, port: PortKey, routes: wire.Routes, asked: _Asked
+) -> None:
     match = RouteTable(routes).match(*asked.request)
     _tell_tried(told, routes, asked.request, match)
     if match is None:
@@ -184,7 +200,11 @@ def _explain_routes(told: Explanation, find: Find, routes: wire.Routes, asked: _
     if not total:
         told.failure = _failure(BACKEND_MISSING, f"rule {rule.name} has no backend of a weight above 0")
         return
-    told.backends = [_choice(told, find, backend, total, (match, asked, common)) for backend in rule.backends]
+    reasons = chain(reasons_of(index, rule.name, port), repeat(""))
+    told.backends = [
+        _choice(told, find, backend, total, (match, asked, common), reason)
+        for backend, reason in zip(rule.backends, reasons, strict=False)
+    ]
     _tell_failures(told)
 
 
@@ -202,7 +222,7 @@ def _tell_tried(told: Explanation, routes: wire.Routes, request: Request, winner
 
 
 def _choice(
-    told: Explanation, find: Find, chosen: RuleBackend, total: int, way: tuple[Match, _Asked, Effects]
+    told: Explanation, find: Find, chosen: RuleBackend, total: int, way: tuple[Match, _Asked, Effects], reason: str
 ) -> Choice:
     match, asked, common = way
     backend = None
@@ -214,7 +234,7 @@ def _choice(
         targets = _targets(backend, endpoints.endpoints if endpoints is not None else [])
     failure = None
     if backend is None:
-        failure = _failure(FAULTS[chosen.fault] if chosen.fault else BACKEND_MISSING, f"backend {chosen.name or '-'}")
+        failure = _broken(chosen, told.rule, reason)
     elif not any(target.considered for target in targets):
         failure = _failure(NO_ENDPOINTS, f"backend {chosen.name}: none of {len(targets)} endpoints can be used")
     effects = effects_of(chosen, asked.request._replace(fields=common.fields), asked.authority, match.prefix)
@@ -228,6 +248,16 @@ def _choice(
         more_endpoints=max(0, len(targets) - MAX_ENDPOINTS),
         failure=failure,
     )
+
+
+def _broken(chosen: RuleBackend, rule: str, reason: str) -> Failure:
+    fault = FAULTS[chosen.fault] if chosen.fault else BACKEND_MISSING
+    if reason and fault is BACKEND_UNSUPPORTED:
+        # The fault's own words are a sidecar's, which is not told what is wrong with the rule.
+        return Failure(
+            fault=fault.word, status=fault.status, message=reason, advice=f"correct the HTTPRoute's rule {rule}"
+        )
+    return _failure(fault, reason or f"backend {chosen.name or '-'}")
 
 
 def _targets(backend: wire.Backend, endpoints: list[wire.Endpoint]) -> list[Target]:

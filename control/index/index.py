@@ -91,7 +91,7 @@ class Index:
         self._services_by_namespace.put(key, [key.namespace] if has_resources else [])
         names = {name for service in (old, new) if service is not None for name in service_names(service)}
         for slice_ in self.slices_of(key):
-            names |= _workload_names(self._pods(slice_))
+            names |= self._workload_names(self._pods(slice_))
         return names | self._route_names(self._routes_by_backend.sources(key))
 
     def _put_slice(self, key: Key, new: EndpointSlice | None) -> set[str]:
@@ -104,7 +104,7 @@ class Index:
         pods = self._slices_by_pod.put(key, self._pods(new) if new is not None else [])
         if old is not None and new is not None and (old.service, old.ports) != (new.service, new.ports):
             pods |= self._pods(new)  # workloads name the Service and its ports; else only who came or went has changed
-        names = _workload_names(pods)
+        names = self._workload_names(pods)
         for slice_ in (old, new):
             if slice_ is not None:
                 names |= self._endpoints_names(slice_)
@@ -115,7 +115,7 @@ class Index:
         if old == new:
             return set()
         _put(self.pods, key, new)
-        names = _workload_names([key])
+        names = {f"workload/{key}"}
         uids = {"", *(pod.metadata.uid for pod in (old, new) if pod is not None)}
         refs = [PodRef(*key, uid) for uid in uids]
         return names.union(*map(self._endpoints_names, self._slices_with(refs)))
@@ -223,6 +223,10 @@ class Index:
     def _pods(self, slice_: EndpointSlice) -> set[PodRef]:
         return {ref for endpoint in slice_.endpoints if (ref := self.pod_of(slice_, endpoint)) is not None}
 
+    def _workload_names(self, pods: Iterable[PodRef]) -> set[str]:
+        # A reference may hold anything; a Pod that is not known has no workload, and brings it when it comes.
+        return {f"workload/{pod.key}" for pod in pods if pod.key in self.pods}
+
     def _endpoints_names(self, slice_: EndpointSlice) -> set[str]:
         service = self.services.get(slice_.service) if slice_.service is not None else None
         if service is None:
@@ -277,10 +281,6 @@ def backends_of(route: HTTPRoute) -> list[Key]:
 
 def _nodes(slice_: EndpointSlice) -> set[str]:
     return {endpoint.node_name for endpoint in slice_.endpoints if endpoint.node_name and not endpoint.zone}
-
-
-def _workload_names(pods: Iterable[Key | PodRef]) -> set[str]:
-    return {f"workload/{pod.namespace}/{pod.name}" for pod in pods}
 
 
 def _put(items: dict[Key, Item], key: Key, new: Item | None) -> None:

@@ -36,13 +36,14 @@ class Client:
     most) comes before that of the request.
     """
 
-    __slots__ = ("_connection", "_headers", "_session")
+    __slots__ = ("_connection", "_headers", "_responses", "_session")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         # Nothing compressed: API servers compress lists, not watches, and what inflates would need a bound of its own.
         self._headers = {"User-Agent": f"meshcontrol/{version('meshproxy')}", "Accept-Encoding": "identity"}
         self._session: aiohttp.ClientSession | None = None
+        self._responses: set[aiohttp.ClientResponse] = set()  # that are being read
 
     async def get(
         self,
@@ -76,11 +77,13 @@ class Client:
             async with aclosing(self._chunks(what, response, idle_s)) as chunks:
                 yield chunks
         finally:
-            response.close()
+            self._drop(response)
 
     async def close(self) -> None:
         """End what is under way; there is nothing after it."""
         await self._connection.credentials.close()
+        for response in list(self._responses):  # of a session that is closed they would wait for ever
+            self._drop(response)
         if self._session is not None:
             await self._session.close()
 
@@ -100,7 +103,7 @@ class Client:
             try:
                 taken = await _take(response, MAX_BODY)
             finally:
-                response.close()
+                self._drop(response)
         if len(taken) > MAX_BODY:
             raise KubeError(f"{what}: the answer is larger than {MAX_BODY} bytes")
         return taken
@@ -149,14 +152,19 @@ class Client:
             proxy=connection.proxy or None,
             allow_redirects=False,
         )
+        self._responses.add(response)
         try:
             if response.status == 401:
                 connection.credentials.reject(proof.authorization)
             await self._check(f"{method} {path}", response)
         except BaseException:
-            response.close()
+            self._drop(response)
             raise
         return response
+
+    def _drop(self, response: aiohttp.ClientResponse) -> None:
+        self._responses.discard(response)
+        response.close()
 
     async def _check(self, what: str, response: aiohttp.ClientResponse) -> None:
         if response.status not in {200, 201}:

@@ -81,6 +81,8 @@ def _of_kubeconfig(chosen: Chosen) -> Connection:
             "insecure-skip-tls-verify", "not allowed, certificates are always checked; give certificate-authority"
         )
     url = _server(cluster.server, at)
+    if not _is_name(cluster.tls_server_name):
+        raise at.refuse("tls-server-name", "is no name")
     authority = at.material("certificate-authority", cluster.certificate_authority, cluster.certificate_authority_data)
     certificate = user_at.material("client-certificate", user.client_certificate, user.client_certificate_data)
     key = user_at.material("client-key", user.client_key, user.client_key_data)
@@ -115,7 +117,7 @@ def _server(text: str, at: Place) -> str:
         raise at.refuse("server", f"{text!r}; allowed: https://HOST:PORT")
     if parts.scheme == "http" and not is_local(parts.netloc.encode()):
         raise at.refuse("server", f"{text!r}; http:// is allowed on loopback only")
-    return text.rstrip("/")
+    return parts.geturl().rstrip("/")  # what was checked: of what is given, urlsplit has left out and lowered some
 
 
 def _proxy(text: str, at: Place) -> str:
@@ -123,7 +125,8 @@ def _proxy(text: str, at: Place) -> str:
         parts = _split(text, "proxy-url", at)
         if parts.scheme != "http" or not parts.hostname:
             raise at.refuse("proxy-url", f"{parts.scheme}://{parts.hostname or ''}; allowed: http://HOST:PORT")
-    return text
+        return parts.geturl()
+    return ""
 
 
 def _split(text: str, name: str, at: Place) -> SplitResult:
@@ -132,9 +135,18 @@ def _split(text: str, name: str, at: Place) -> SplitResult:
         parts.port  # noqa: B018 - raises for what is no port
     except ValueError:
         raise at.refuse(name, "is no URL") from None
-    if not parts.scheme:
+    if not parts.scheme or not _is_name(parts.hostname or ""):
         raise at.refuse(name, "is missing" if not text else "is no URL")
     return parts
+
+
+def _is_name(host: str) -> bool:
+    """Whether it can be looked up and checked at all (empty ones are); what cannot is no failure of a connection."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _credentials(user: User, at: Place, told: dict[str, Any]) -> Credentials:

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from control.kube.failure import KubeError, Status, of_status
 from control.kube.pool import Pool
 from control.kube.resources import PARTIAL, PARTIAL_VERSION, Watched
-from control.model.core import check_endpoint_slice, check_service
+from control.model.core import check_endpoint, check_endpoint_slice, check_service
 from control.model.decode import Known, ObjectError, decode, prune
 from control.model.objects import EndpointSlice, Key, Service
 from control.model.schema import JSON, Flaw
@@ -44,7 +44,7 @@ class Version(NamedTuple):
 
 
 class Upsert(NamedTuple):
-    """An object as it is now. Without `item` it cannot be taken: `flaw` says why. `ignored` names dropped fields."""
+    """An object as it is now. Without `item` it cannot be taken: `flaw` says why. `ignored` names what was left out."""
 
     word: str  # ADDED or MODIFIED
     key: Key
@@ -216,10 +216,14 @@ class Decoder:
         return Key(self._pool.text(metadata.namespace or ""), metadata.name)
 
     def _checked(self, word: str, key: Key, version: Version, item: Known) -> Upsert:
+        ignored = ""
         if flaws := _flaws(key, item):
-            return Upsert(word, key, version, None, _told(flaws))
+            usable = _usable(item) if isinstance(item, EndpointSlice) else item
+            if _flaws(key, usable):
+                return Upsert(word, key, version, None, _told(flaws))
+            item, ignored = usable, _told(flaws)
         self._pool.take(item)
-        return Upsert(word, key, version, item)
+        return Upsert(word, key, version, item, ignored=ignored)
 
     def _thorough(self, word: str, key: Key, version: Version, raw: Raw) -> Upsert:
         """Read what a type alone cannot, or may not. What makes it fail, whatever it is, is about this object alone."""
@@ -240,8 +244,9 @@ class Decoder:
     def _routing(self, word: str, key: Key, version: Version, document: JSON) -> Upsert:
         """Take an object whose every field matters: those not known here are dropped, and named."""
         document.update(kind=self._watched.kind.name, apiVersion=self._watched.kind.api_version)
+        document.pop("status", None)  # others' word, in whatever form their version has it
         kept, dropped = prune(document)
-        item = decode(kept)
+        item = decode(kept, is_admitted=True)
         self._pool.take(item)
         return Upsert(word, key, version, item, ignored=_short(", ".join(dropped)))
 
@@ -278,6 +283,12 @@ def _flaws(key: Key, item: Known) -> list[Flaw]:
     if isinstance(item, Service):
         return check_service(item)
     return check_endpoint_slice(item) if isinstance(item, EndpointSlice) else []
+
+
+def _usable(slice_: EndpointSlice) -> EndpointSlice:
+    """Leave out what nobody can send to: an API server takes a multicast address, which must not spoil the others."""
+    good = [endpoint for i, endpoint in enumerate(slice_.endpoints) if not check_endpoint(slice_, i)]
+    return msgspec.structs.replace(slice_, endpoints=good)
 
 
 def _told(flaws: Sequence[Flaw]) -> str:

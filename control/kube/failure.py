@@ -66,7 +66,7 @@ def of_answer(what: str, code: int, body: bytes, retry_after: str = "", now: dat
     wait_s = read_retry_after(retry_after, now or datetime.now(UTC))
     try:
         status = msgspec.json.decode(body, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         status = Status()
     if status.kind == "Status":
         return of_status(status, code, wait_s)
@@ -83,7 +83,7 @@ def read_retry_after(value: str, now: datetime) -> float:
         return float(value[:12])
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
 

@@ -48,14 +48,17 @@ def kind(state: KindState) -> Check:
 
 def objects(refused: Sequence[Refused], ignored: Sequence[Refused], states: Iterable[KindState]) -> list[Check]:
     """Tell which objects are not understood, or not wholly; the states of their kinds say how many there are in all."""
-    if not refused and not ignored:
-        return [Check(OBJECTS, "understood", "ok", "all objects, and nothing in them had to be ignored")]
     states = list(states)
+    if not refused and not ignored:
+        # Of what was not read nothing can be said.
+        are_read = all(state.is_listed for state in states)
+        text = "all objects, and nothing in them had to be ignored"
+        return [Check(OBJECTS, "understood", "ok", text)] if are_read else []
     advice = "look at it by kubectl get -o yaml, and correct what is named"
-    known = "the rest of it is in effect; these fields are of a newer or of the experimental version of its CRD"
+    known = "the rest of it is in effect; what is named is of a newer CRD than is known here, or cannot be used"
     return [
         *_named(refused, "fail", "counts as absent: ", advice, sum(state.refused for state in states)),
-        *_named(ignored, "warn", "fields that are ignored: ", known, sum(state.ignored for state in states)),
+        *_named(ignored, "warn", "ignored: ", known, sum(state.ignored for state in states)),
     ]
 
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +18,7 @@ import msgspec
 from control.kube.credentials import bearer
 from control.kube.failure import KubeError, SettingsError
 from control.kube.kubeconfig import Exec, Place
-from control.kube.tls import Pair
+from control.kube.tls import Pair, show
 from meshproxy.kit.text import printable
 
 RUN_S = 30.0
@@ -98,12 +99,12 @@ class Plugin:
     async def _renew(self, now: float) -> None:
         try:
             status = _decode(await self._run(), self._exec.api_version)
-            self._value = bearer(status.token.encode(), "status.token") if status.token else ""
+            value = bearer(status.token.encode(), "status.token") if status.token else ""
+            pair = _pair(status)
         except (KubeError, SettingsError) as error:
             self._failure = f"{self._label}: {error}"
         else:
-            certificate = status.client_certificate_data
-            self.pair = Pair(certificate.encode(), (status.client_key_data or "").encode()) if certificate else None
+            self._value, self.pair = value, pair
             self._failure = ""
             ends = status.expiration_timestamp
             # Its end is told by the wall clock.
@@ -214,7 +215,7 @@ class _Run(asyncio.SubprocessProtocol):
 def _decode(output: bytes, version: str) -> CredentialStatus:
     try:
         credential = msgspec.json.decode(output, type=Credential)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise KubeError(f"what it printed is no {KIND}: {error}") from None
     if credential.kind != KIND or credential.api_version != version:
         raise KubeError(f"what it printed is no {KIND} of {version}")
@@ -224,3 +225,12 @@ def _decode(output: bytes, version: str) -> CredentialStatus:
     if not status.token and not status.client_certificate_data:
         raise KubeError("status: has neither a token nor a certificate")
     return status
+
+
+def _pair(status: CredentialStatus) -> Pair | None:
+    """Raise SettingsError for what TLS could not show: without it a request would be nobody's."""
+    if not status.client_certificate_data or not status.client_key_data:
+        return None
+    pair = Pair(status.client_certificate_data.encode(), status.client_key_data.encode())
+    show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pair, "status.clientCertificateData")
+    return pair

@@ -28,7 +28,7 @@ PAGE_OBJECTS = 500
 LIVED_S = 10.0
 """A watch that lasted so long was none of the failures in a row."""
 BRIEF_S = 1.0
-"""One that ends sooner, in order and without a word, is not resumed at once."""
+"""One that ends sooner, in order and with nothing new, is not resumed at once."""
 MAX_RESUMED = 5
 """So many times in a row a server may fail to resume a watch; then it may be the version that it fails at."""
 MISSING_S = 60.0
@@ -75,8 +75,8 @@ class Reflection:
 
     __slots__ = (
         "_ask", "_decoder", "_failures", "_is_by_pages", "_mirror", "_missing_at", "_next", "_opened_at",
-        "_streams_lists", "_unseen", "_version", "_watched", "api", "events", "failure", "has_all", "heard_at",
-        "ignored", "is_absent", "is_listed", "list_reason", "lists", "lost_at", "refused", "restarts",
+        "_opened_from", "_reason", "_streams_lists", "_unseen", "_version", "_watched", "api", "events", "failure",
+        "has_all", "heard_at", "ignored", "is_absent", "is_listed", "lists", "lost_at", "refused", "restarts",
     )  # fmt: skip
 
     def __init__(self, watched: Watched, mirror: Mirror, decoder: Decoder) -> None:
@@ -90,6 +90,7 @@ class Reflection:
         self._unseen: set[Key] = set()  # by the list that is under way
         self._version: Version | None = None
         self._opened_at: float | None = None
+        self._opened_from: Version | None = None
         self._missing_at: float | None = None
         self.has_all = False
         """Whether a list was heard to its end, and `finish` is next."""
@@ -103,7 +104,7 @@ class Reflection:
         self.failure = ""
         """The last one; empty when all is well."""
         self.heard_at: float | None = None
-        self.list_reason = "start"
+        self._reason = "start"  # of the next list
         self.lists: dict[str, int] = {}
         """Begun, by reason."""
         self.events: dict[str, int] = {}
@@ -112,7 +113,7 @@ class Reflection:
         self.refused: dict[Key, str] = {}
         """Objects that cannot be taken and count as absent, with the reason."""
         self.ignored: dict[Key, str] = {}
-        """Objects of which fields were dropped, with their names."""
+        """Objects of which something was left out, and what."""
 
     @property
     def phase(self) -> Phase:
@@ -160,7 +161,7 @@ class Reflection:
 
     def on_opened(self, now: float) -> None:
         """A watch was accepted."""
-        self._opened_at = now
+        self._opened_at, self._opened_from = now, self._version
         if self._ask is Ask.STREAM:
             self._begin()
         else:
@@ -231,7 +232,7 @@ class Reflection:
         """A watch ended in order; tells whether it lasted. Raise KubeError if it may not end here."""
         if self._ask is not Ask.WATCH:
             raise CutOff("the API server ended the list before its end")
-        if self._opened_at is not None and now - self._opened_at < BRIEF_S and not self._was_heard():
+        if self._version == self._opened_from and self._opened_at is not None and now - self._opened_at < BRIEF_S:
             raise CutOff("the API server ends the watch as soon as it is opened")
         return self._close(now)
 
@@ -259,7 +260,7 @@ class Reflection:
         elif self.is_listing:
             # Whichever way it was, the other way is next, unless nobody has answered at all.
             self._is_by_pages = self._ask is Ask.STREAM and (was_open or error.code not in {0, 401, 403})
-            self._list("expired" if is_expired else "broken")
+            self._list("expired" if is_expired else self._reason)
         elif self._ask is Ask.WATCH and not self._can_resume(error, was_open=was_open):
             self._is_by_pages = isinstance(error, Garbage)
             self._list("expired" if is_expired else "doubt")
@@ -307,7 +308,8 @@ class Reflection:
         self._settle()
 
     def _begin(self) -> None:
-        self.lists[self.list_reason] = self.lists.get(self.list_reason, 0) + 1
+        self.lists[self._reason] = self.lists.get(self._reason, 0) + 1
+        self._reason = "broken"
         self._unseen = {*self._mirror.keys(self._watched.kind), *self.refused}
 
     def _list(self, reason: str) -> None:
@@ -315,15 +317,12 @@ class Reflection:
         self._next = ""
         self._unseen = set()
         self._version = None
-        self.list_reason = reason
+        self._reason = reason
         self._ask = Ask.STREAM if self._streams_lists and not self._is_by_pages else Ask.PAGE
 
     def _settle(self) -> None:
         self.lost_at = None
         self.failure = ""
-
-    def _was_heard(self) -> bool:
-        return self.heard_at is not None and self._opened_at is not None and self.heard_at >= self._opened_at
 
     def _is_repeated(self, event: Event) -> bool:
         number = event.version.number

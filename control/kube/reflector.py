@@ -106,6 +106,7 @@ class Reflector:
         self._on_back = on_back
         self._hurry = asyncio.Event()
         self._may_hurry = False
+        self._asked_s = 0.0  # of the next wait
         self._turn = turn
         self._rng = rng
         self._name = watched.kind.qualified
@@ -129,7 +130,7 @@ class Reflector:
 
     @property
     def ignored(self) -> Mapping[Key, str]:
-        """Objects of which fields were dropped, with their names."""
+        """Objects of which something was left out, and what."""
         return self.reflection.ignored
 
     def state(self) -> KindState:
@@ -161,18 +162,20 @@ class Reflector:
                     await self._follow()
 
     def hurry(self) -> None:
-        """Try again now, if the failure was one that may be over: nobody was there, or nobody well."""
+        """Try again now, or when Retry-After allows it, if the failure may be over: nobody was there, or well."""
         if self._may_hurry:
             self._hurry.set()
 
     async def _pause(self, seconds: float) -> None:
         self._hurry.clear()
+        await asyncio.sleep(self._asked_s)
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds - self._asked_s):
                 await self._hurry.wait()
 
     async def _follow(self) -> None:
         """Follow until something fails; then raise KubeError, or return if it is the first failure for a while."""
+        was_gone = False
         while True:
             try:
                 if await self._ask(self.reflection.request()):
@@ -180,7 +183,11 @@ class Reflector:
             except KubeError as error:
                 if self._fail(error):
                     return
-                raise
+                if was_gone or not is_gone(error):
+                    raise
+                # The server is there, and has forgotten our version, as after each of its restarts: the list that is
+                # next need not wait for as long as it was away. Once: it may forget the next one just as fast.
+                was_gone = True
             except Exception as error:
                 log.exception("%s: a defect; what is known stays in effect", self._name)
                 defect = Defect(f"a defect of the control plane: {error}")
@@ -334,7 +341,8 @@ class Reflector:
 
     def _fail(self, error: KubeError) -> bool:
         self._flush()
-        self._may_hurry = (error.code == 0 or error.code >= 500) and not error.retry_after_s
+        self._may_hurry = error.code in {0, 429} or error.code >= 500 or is_gone(error)
+        self._asked_s = _asked_s(error)
         self.counts.on_failure(word_of(error))
         reflection = self.reflection
         was_looking = reflection.request().ask is Ask.LOOK
@@ -388,5 +396,8 @@ class Reflector:
 def _wait_s(state: RetryCallState) -> float:
     """Return how long to wait: what Retry-After asked for, within bounds, and a chance that grows."""
     error = state.outcome.exception() if state.outcome is not None else None
-    asked_s = min(error.retry_after_s, LONGEST_ASKED_S) if isinstance(error, KubeError) else 0.0
-    return asked_s + _BACKOFF(state)
+    return (_asked_s(error) if isinstance(error, KubeError) else 0.0) + _BACKOFF(state)
+
+
+def _asked_s(error: KubeError) -> float:
+    return min(error.retry_after_s, LONGEST_ASKED_S)

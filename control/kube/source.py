@@ -92,7 +92,7 @@ class Source:
 
     @property
     def ignored(self) -> list[Refused]:
-        """Objects with fields that are not known here and were dropped: MAX_NAMED of each kind."""
+        """Objects of which something is not known here, or cannot be used, and was left out: MAX_NAMED of each kind."""
         return list(self._named(lambda reflector: reflector.ignored))
 
     def _named(self, told: Callable[[Reflector], Mapping[Key, str]]) -> Iterator[Refused]:

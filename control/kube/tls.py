@@ -70,21 +70,25 @@ class Trust:
         return self._context
 
     def _make(self, authority: bytes, pair: Pair | None) -> ssl.SSLContext:
+        label = self._authority.label if self._authority else "the system's authorities"
+        text = authority.decode("ascii", "ignore")
+        if self._authority and not text:  # no text would stand for the system's authorities
+            raise SettingsError(f"{label}: no certificates in PEM")
         try:
-            context = ssl.create_default_context(cadata=authority.decode("ascii", "ignore") or None)
+            context = ssl.create_default_context(cadata=text or None)
         except (ssl.SSLError, ValueError) as error:
-            label = self._authority.label if self._authority else "the system's authorities"
             raise SettingsError(f"{label}: no certificates in PEM: {_why(error)}") from None
         # Python 3.13 turned this on. It asks for extensions that authorities of many clusters lack and no other client
         # of Kubernetes asks for; signatures, times, names and uses are checked as ever.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if pair is not None:
             label = self._certificate.label if self._certificate else "the plugin's certificate"
-            _show(context, pair, label)
+            show(context, pair, label)
         return context
 
 
-def _show(context: ssl.SSLContext, pair: Pair, label: str) -> None:
+def show(context: ssl.SSLContext, pair: Pair, label: str) -> None:
+    """Have connections of a context show a client certificate. Raise SettingsError for one that cannot be used."""
     # OpenSSL reads files only. This one is in memory: no key on a disk, and none is needed that can be written to.
     descriptor = os.memfd_create("certificate")
     try:

@@ -49,13 +49,18 @@ def check_endpoint_slice(slice_: EndpointSlice) -> list[Flaw]:
         if port.name in names:
             flaws.append(Flaw(f"ports[{i}].name", f"{shown(port.name)} names another port too"))
         names.add(port.name)
+    return [*flaws, *(flaw for i in range(len(slice_.endpoints)) for flaw in check_endpoint(slice_, i))]
+
+
+def check_endpoint(slice_: EndpointSlice, i: int) -> list[Flaw]:
+    """Return what is wrong with one endpoint of a slice; that of a slice of names is not looked at."""
+    flaws: list[Flaw] = []
     if slice_.address_type == "FQDN":
         return flaws
-    for i, endpoint in enumerate(slice_.endpoints):
-        for j, address in enumerate(endpoint.addresses):
-            look = _recall_problem if len(address) <= MAX_ADDRESS_CHARS else _address_problem
-            if problem := look(address, slice_.address_type):
-                flaws.append(Flaw(f"endpoints[{i}].addresses[{j}]", problem))
+    for j, address in enumerate(slice_.endpoints[i].addresses):
+        look = _recall_problem if len(address) <= MAX_ADDRESS_CHARS else _address_problem
+        if problem := look(address, slice_.address_type):
+            flaws.append(Flaw(f"endpoints[{i}].addresses[{j}]", problem))
     return flaws
 
 

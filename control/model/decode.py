@@ -12,7 +12,7 @@ from control.model.core import check_endpoint_slice, check_service
 from control.model.httproute import check_http_route
 from control.model.objects import EndpointSlice, Key, Namespace, Node, Pod, Service
 from control.model.routes import HTTPRoute, ReferenceGrant
-from control.model.schema import JSON, Flaw, Schema, load, shown, validate, without_unknown
+from control.model.schema import JSON, Flaw, Schema, load, loosened, shown, validate, without_unknown
 from meshproxy.wire.names import is_label, is_subdomain
 
 Known: TypeAlias = Service | EndpointSlice | Pod | Node | Namespace | HTTPRoute | ReferenceGrant
@@ -98,8 +98,12 @@ def _group(api_version: str) -> str:
     return api_version.rpartition("/")[0]
 
 
-def decode(document: JSON) -> Known:
-    """Decode one object of a known kind. Raise ObjectError with all its flaws."""
+def decode(document: JSON, *, is_admitted: bool = False) -> Known:
+    """Decode one object of a known kind. Raise ObjectError with all its flaws.
+
+    `is_admitted`: an API server has checked it, by the CRD that it has. The limits of values differ between versions
+    and channels of a CRD (the standard one takes any header value), so ours do not count then.
+    """
     identity = identify(document)
     kind = _KINDS.get((identity.api_version, identity.kind))
     flaws: list[Flaw] = []
@@ -107,7 +111,7 @@ def decode(document: JSON) -> Known:
         known = ", ".join(version for version, name in _KINDS if name == identity.kind)
         message = f"{shown(identity.api_version)} {identity.kind} is not known; allowed: {known or ', '.join(KINDS)}"
         raise ObjectError([Flaw("apiVersion", message)])
-    plain = validate(_whole(identity.kind), document, "", flaws)
+    plain = validate((_shape if is_admitted else _whole)(identity.kind), document, "", flaws)
     if flaws:
         raise ObjectError(flaws)
     value = msgspec.convert(plain, kind.type)
@@ -160,6 +164,11 @@ def _whole(kind: str) -> Schema:
     text = Schema(type="string")
     properties = {"apiVersion": text, "kind": text, "metadata": load("metadata"), **schema.properties}
     return msgspec.structs.replace(schema, properties=properties, required=["metadata", *schema.required])
+
+
+@cache
+def _shape(kind: str) -> Schema:
+    return loosened(_whole(kind))
 
 
 def _check_name(value: Known, flaws: list[Flaw]) -> None:

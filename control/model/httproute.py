@@ -61,9 +61,10 @@ def _check_parents(parents: list[ParentRef], flaws: list[Flaw]) -> None:
 def _check_rule(rule: Rule, path: str, flaws: list[Flaw]) -> None:
     for i, match in enumerate(rule.matches):
         _check_path(match.path, f"{path}.matches[{i}].path", flaws)
-    _check_filters(rule, rule.filters, f"{path}.filters", flaws)
+    _check_filters(rule.filters, f"{path}.filters", flaws)
+    _check_prefixes(rule, f"{path}.filters", flaws)
     for i, backend in enumerate(rule.backend_refs):
-        _check_backend(rule, backend, f"{path}.backendRefs[{i}]", flaws)
+        _check_backend(backend, f"{path}.backendRefs[{i}]", flaws)
     if rule.backend_refs and any(filter_.type == "RequestRedirect" for filter_ in rule.filters):
         flaws.append(Flaw(f"{path}.backendRefs", "excludes a RequestRedirect filter; allowed: one of them"))
     request_s = _duration_s(rule.timeouts.request, f"{path}.timeouts.request", flaws)
@@ -96,13 +97,13 @@ def _check_path(match: PathMatch, path: str, flaws: list[Flaw]) -> None:
         flaws.append(Flaw(f"{path}.value", f"{shown(value)} holds characters that must be percent-encoded"))
 
 
-def _check_backend(rule: Rule, backend: BackendRef, path: str, flaws: list[Flaw]) -> None:
+def _check_backend(backend: BackendRef, path: str, flaws: list[Flaw]) -> None:
     if not backend.group and backend.kind == "Service" and not backend.port:
         flaws.append(Flaw(f"{path}.port", "is required for a Service"))
-    _check_filters(rule, backend.filters, f"{path}.filters", flaws)
+    _check_filters(backend.filters, f"{path}.filters", flaws)
 
 
-def _check_filters(rule: Rule, filters: list[Filter], path: str, flaws: list[Flaw]) -> None:
+def _check_filters(filters: list[Filter], path: str, flaws: list[Flaw]) -> None:
     kinds = [filter_.type for filter_ in filters]
     flaws.extend(Flaw(path, f"{kind} stands twice; allowed: once") for kind in _SINGLE if kinds.count(kind) > 1)
     if "RequestRedirect" in kinds and "URLRewrite" in kinds:
@@ -115,7 +116,7 @@ def _check_filters(rule: Rule, filters: list[Filter], path: str, flaws: list[Fla
                 problem = f"belongs to filters of type {kind}" if given else f"is required for type {kind}"
                 flaws.append(Flaw(f"{place}.{_camel(name)}", problem))
         for name, modifier in _modifiers(filter_):
-            _check_modifier(rule, modifier, f"{place}.{name}.path", flaws)
+            _check_modifier(modifier, f"{place}.{name}.path", flaws)
 
 
 def _modifiers(filter_: Filter) -> Iterable[tuple[str, PathModifier]]:
@@ -125,7 +126,7 @@ def _modifiers(filter_: Filter) -> Iterable[tuple[str, PathModifier]]:
         yield "urlRewrite", filter_.url_rewrite.path
 
 
-def _check_modifier(rule: Rule, modifier: PathModifier, path: str, flaws: list[Flaw]) -> None:
+def _check_modifier(modifier: PathModifier, path: str, flaws: list[Flaw]) -> None:
     for kind, value in (
         ("ReplaceFullPath", modifier.replace_full_path),
         ("ReplacePrefixMatch", modifier.replace_prefix_match),
@@ -133,8 +134,17 @@ def _check_modifier(rule: Rule, modifier: PathModifier, path: str, flaws: list[F
         if (value is not None) != (modifier.type == kind):
             problem = f"belongs to type {kind}" if value is not None else f"is required for type {kind}"
             flaws.append(Flaw(f"{path}.{kind[0].lower()}{kind[1:]}", problem))
-    if modifier.type == "ReplacePrefixMatch" and [match.path.type for match in rule.matches] != ["PathPrefix"]:
-        flaws.append(Flaw(path, "ReplacePrefixMatch needs a rule with exactly one match, of type PathPrefix"))
+
+
+def _check_prefixes(rule: Rule, path: str, flaws: list[Flaw]) -> None:
+    # Not at backends: no path is modified there, and of several that do it the CRD takes any.
+    if [match.path.type for match in rule.matches] == ["PathPrefix"]:
+        return
+    for i, filter_ in enumerate(rule.filters):
+        for name, modifier in _modifiers(filter_):
+            if modifier.type == "ReplacePrefixMatch":
+                problem = "ReplacePrefixMatch needs a rule with exactly one match, of type PathPrefix"
+                flaws.append(Flaw(f"{path}[{i}].{name}.path", problem))
 
 
 def _camel(name: str) -> str:

@@ -68,6 +68,7 @@ class ServicePort(Part, frozen=True, kw_only=True):
 
 class ServiceSpec(Part, frozen=True, kw_only=True):
     type: str = "ClusterIP"
+    cluster_ip: str = field(name="clusterIP", default="")
     ip_families: list[str] = []
     ports: list[ServicePort] = []
 

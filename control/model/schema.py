@@ -74,6 +74,25 @@ def load(name: str) -> Schema:
     return msgspec.json.decode(data, type=Schema)
 
 
+def loosened(schema: Schema) -> Schema:
+    """Return a schema without limits: types, enums, defaults and what is required stay, everywhere in it."""
+    return msgspec.structs.replace(
+        schema,
+        properties={name: loosened(sub) for name, sub in schema.properties.items()},
+        additional=loosened(schema.additional) if schema.additional is not None else None,
+        items=loosened(schema.items) if schema.items is not None else None,
+        pattern="",
+        format="",
+        minimum=None,
+        maximum=None,
+        min_length=0,
+        max_length=None,
+        min_items=0,
+        max_items=None,
+        list_type="",
+    )
+
+
 def validate(schema: Schema, value: JSON, path: Path, flaws: list[Flaw]) -> JSON:
     """Return a copy of `value` with defaults filled in and nulls left out, as the API server would store it.
 

@@ -25,13 +25,13 @@ class FrameError(Exception):
 
 
 class Messages:
-    """Of one client. A message has at most `limit` bytes, in however many fragments."""
+    """Of one client. A message has at most `limit` bytes, in however many fragments; it may be set at any time."""
 
-    __slots__ = ("_buffer", "_limit", "_opcode", "_parts")
+    __slots__ = ("_buffer", "_opcode", "_parts", "limit")
 
     def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._buffer = bytearray()
-        self._limit = limit
         self._opcode = UNFINISHED  # of the message whose fragments are being collected
         self._parts = bytearray()
 
@@ -49,7 +49,7 @@ class Messages:
             if len(buffer) < start:
                 return None
             size = int.from_bytes(buffer[2 : start - 4], "big")
-        if first != _WHOLE_TEXT or self._opcode or size > self._limit or not buffer[1] & _MASKED:
+        if first != _WHOLE_TEXT or self._opcode or size > self.limit or not buffer[1] & _MASKED:
             self._check(first, buffer[1], size)
         end = start + size
         if len(buffer) < end:
@@ -70,8 +70,8 @@ class Messages:
             return
         if bool(opcode) == bool(self._opcode):
             raise FrameError(PROTOCOL_ERROR, "fragments are out of order")
-        if len(self._parts) + size > self._limit:
-            raise FrameError(TOO_BIG, f"a message of more than {self._limit} bytes")
+        if len(self._parts) + size > self.limit:
+            raise FrameError(TOO_BIG, f"a message of more than {self.limit} bytes")
 
     def _joined(self, first: int, payload: bytes) -> tuple[int, bytes]:
         opcode = first & 0xF

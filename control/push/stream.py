@@ -47,8 +47,9 @@ class Stream(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_http", "_hub", "_is_lost", "_is_paused", "_many", "_messages", "_stirred", "_transport", "acked_at",
-        "address", "asks", "ending", "expires_at", "heard_at", "is_open", "opened_at", "pinged_at", "session",
+        "_http", "_hub", "_is_deaf", "_is_lost", "_is_paused", "_many", "_messages", "_stirred", "_transport",
+        "acked_at", "address", "asks", "ending", "expires_at", "heard_at", "is_open", "opened_at", "pinged_at",
+        "session",
     )  # fmt: skip
 
     def __init__(
@@ -66,9 +67,10 @@ class Stream(asyncio.Protocol):
         self._hub = hub
         self._transport = transport
         self._http = http
-        self._messages = Messages(hub.bounds.answer_bytes)
+        self._messages = Messages(hub.bounds.frame_bytes)
         self._many: tuple[Session, Subscribe | Unsubscribe] | None = None  # what takes several turns of the loop
         self._is_paused = False
+        self._is_deaf = False  # what comes cannot be understood any more
         self._is_lost = False
         self._stirred = asyncio.Event()  # there is something for `run`
 
@@ -85,6 +87,8 @@ class Stream(asyncio.Protocol):
                 return
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         self.heard_at = self._hub.clock()
         self._messages.feed(data)
         if not self._is_paused:
@@ -98,6 +102,8 @@ class Stream(asyncio.Protocol):
 
     def _read(self) -> None:
         """Take what has come, in one turn of the loop not too much."""
+        bounds = self._hub.bounds
+        self._messages.limit = bounds.answer_bytes if self.asks.is_due(self.heard_at) else bounds.frame_bytes
         try:
             for _ in range(_TURN):
                 message = self._messages.next()
@@ -109,8 +115,8 @@ class Stream(asyncio.Protocol):
                     self._stirred.set()
                     return
         except FrameError as error:
-            self.end("protocol", error.code, str(error))
-            self._transport.close()
+            self.end("overflow" if error.code == TOO_BIG else "protocol", error.code, str(error))
+            self._turn_deaf()
             return
         except Exception:
             log.exception("what a sidecar has sent cannot be taken by a defect")
@@ -118,6 +124,13 @@ class Stream(asyncio.Protocol):
             return
         self._pause()
         asyncio.get_running_loop().call_soon(self._resume)
+
+    def _turn_deaf(self) -> None:
+        # A socket that is closed while more comes is reset, and the other end may never read why.
+        self._is_deaf = True
+        self._messages = Messages(0)
+        if not self._transport.is_closing():
+            self._transport.write_eof()
 
     def _on_message(self, kind: int, payload: bytes) -> None:
         if kind == frames.TEXT:
@@ -176,9 +189,6 @@ class Stream(asyncio.Protocol):
         is_large = len(data) > limit
         session = self.session
         try:
-            if is_large and not self.asks.is_due(self.heard_at):
-                self.end("overflow", TOO_BIG, f"a message of {len(data)} bytes; allowed: {limit}")
-                return
             message = wire.decode_from_sidecar(data)
             if type(message) is Ack and session is not None:  # the most frequent one
                 self._on_ack(session, message)

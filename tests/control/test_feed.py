@@ -115,6 +115,23 @@ async def test_what_cannot_be_compiled_at_the_start_does_not_keep_the_control_pl
 
 
 @on_uvloop
+async def test_an_object_that_shows_a_defect_keeps_no_other_from_being_taken(caplog, monkeypatch):
+    followed = Followed()
+    apply = followed.index.apply
+
+    def stumble(item):
+        if item.key.name == "bad":
+            raise ZeroDivisionError
+        return apply(item)
+
+    monkeypatch.setattr(Index, "apply", lambda _, item: stumble(item))
+    followed.tell(service("a"), service("bad"), service("b"))
+    assert {"service/shop/a", "service/shop/b"} <= followed.names
+    assert followed.feed.failed == 1
+    assert "Service shop/bad cannot be taken" in caplog.text
+
+
+@on_uvloop
 async def test_what_is_gone_is_gone_from_what_was_compiled():
     followed = Followed()
     followed.tell(service("a"))

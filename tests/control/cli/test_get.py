@@ -154,6 +154,21 @@ def test_a_route_is_described_with_its_rules_and_status(meshctl, shop):
     assert any(line.startswith("ResolvedRefs False BackendNotFound") for line in lines)
 
 
+def test_what_the_mesh_does_not_serve_is_described_so(meshctl, manifest, ns):
+    out = service("out", type="ExternalName", externalName="example.com", namespace=ns)
+    dns = service("dns", {"port": 53, "protocol": "UDP", "name": "dns"}, {"port": 80, "name": "grpc-x"}, namespace=ns)
+    route = http_route("r", rule("out", {"name": "dns", "port": 53}, {"name": "dns", "port": 80}), namespace=ns)
+    assert meshctl("apply", "-f", manifest(out, dns, route)).status == 0
+    pages = [
+        meshctl("describe", *names, "-n", ns).out for names in (("svc", "out"), ("svc", "dns"), ("httproute", "r"))
+    ]
+    external, ports, routing = ([" ".join(line.split()) for line in page.splitlines()] for page in pages)
+    assert "Endpoints: none: the mesh serves no type ExternalName, and answers 404" in external
+    assert {"53 dns - UDP no", "80 grpc-x - TCP grpc"} <= set(ports)
+    notes = {line.split()[0]: line.partition(" % ")[2] for line in routing if " % " in line}
+    assert notes == {"out:80": "type ExternalName is not supported", "dns:53": "no such TCP port", "dns:80": "-"}
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "expected"),
     [

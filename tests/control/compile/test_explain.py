@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.compile.explain import MAX_ENDPOINTS, MAX_TRIED, explain
+from control.model.decode import decode
 from meshproxy.policy.route import RouteTable
 from tests.control.build import (
     compiled,
@@ -32,7 +33,8 @@ SHOP = [
 
 
 def told(*given_documents, url="http://a/", namespace="shop", **asked):
-    return explain(compiled(index_of(*given_documents)).find, url, namespace, **asked)
+    index = index_of(*given_documents)
+    return explain(compiled(index).find, index, url, namespace, **asked)
 
 
 def leaving(address, **conditions):
@@ -160,10 +162,60 @@ def test_callers_of_a_namespace_with_routes_of_its_own_are_explained_by_these():
 
 
 def test_a_lookup_that_lacks_the_routes_is_told_as_it_is():
-    find = compiled(index_of(*SHOP)).find
-    found = explain(lambda name, namespace: None if name.startswith("routes/") else find(name, namespace), "a", "shop")
+    index = index_of(*SHOP)
+    find = compiled(index).find
+    found = explain(
+        lambda name, namespace: None if name.startswith("routes/") else find(name, namespace), index, "a", "shop"
+    )
     assert (found.failure.fault, found.origin, found.tried) == ("no_route", "", [])
     assert found.failure.message.endswith("routes/shop/a:80 is missing")
+
+
+EXTERNAL = service("out", type="ExternalName", externalName="example.com")
+
+
+@pytest.mark.parametrize(
+    ("given_rule", "message"),
+    [
+        (rule("out"), "Service shop/out is of type ExternalName, which is no backend"),
+        (rule({"group": "x.io", "kind": "Bucket", "name": "b"}), "x.io/Bucket b is no backend; allowed: Service"),
+        (rule("b", sessionPersistence={"cookie": {}}), "sessionPersistence is not supported"),
+        (rule("b", filters=[{"type": "CORS", "cors": {}}]), "filter CORS is not supported at rules"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_told_by_its_own_reason(given_rule, message):
+    found = told(*SHOP, EXTERNAL, http_route("a", rule("b", matches=[path("/x")]), given_rule))
+    assert found.failure.fault == "backend_unsupported"
+    assert found.failure.message.startswith(message)
+    assert found.failure.advice == "correct the HTTPRoute's rule shop/a/1"
+
+
+def test_a_value_that_only_the_crd_of_a_cluster_allows_costs_its_own_rule_alone():
+    split = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x", "value": "1\r\ny: 2"}]}}
+    route = http_route("a", rule("b", matches=[path("/x")], filters=[split]), rule("b"))
+    index = index_of(*SHOP)
+    index.apply(decode(route, is_admitted=True))
+    find = compiled(index).find
+    assert explain(find, index, "a/x", "shop").failure.fault == "backend_unsupported"
+    assert explain(find, index, "a/y", "shop").failure is None
+
+
+def test_each_backend_has_its_own_reason():
+    found = told(*SHOP, EXTERNAL, http_route("a", rule("b", "out", {"name": "b", "port": 9}, "gone")))
+    assert [item.failure.message.rpartition(": ")[2] if item.failure else "" for item in found.backends] == [
+        "",
+        "Service shop/out is of type ExternalName, which is no backend",
+        "Service shop/b has no port 9; it has 80",
+        "Service shop/gone does not exist",
+    ]
+
+
+def test_a_host_that_the_mesh_does_not_serve_is_told_why():
+    udp = service("dns", {"port": 53, "protocol": "UDP"})
+    assert told(*SHOP, EXTERNAL, url="out").failure.message.endswith(
+        "Service shop/out is of type ExternalName, which the mesh does not serve"
+    )
+    assert told(*SHOP, udp, url="dns:53").failure.message.endswith("Service shop/dns has no TCP port")
 
 
 def test_a_request_that_no_match_fits_meets_no_route():
@@ -279,8 +331,9 @@ def test_an_explanation_is_json_in_camel_case():
     st.sampled_from(NAMESPACES),
 )
 def test_the_rule_that_wins_is_the_one_that_the_callers_sidecar_takes(given_documents, host, where, namespace):
-    compiler = compiled(index_of(*BASE, *given_documents))
-    found = explain(compiler.find, host + where, namespace)
+    index = index_of(*BASE, *given_documents)
+    compiler = compiled(index)
+    found = explain(compiler.find, index, host + where, namespace)
     if found.routes:
         table = RouteTable(compiler.find(found.routes, namespace).resource)
         match = table.match(b"GET", where.encode(), b"", [])

@@ -87,9 +87,19 @@ def test_the_slices_of_a_pod_are_those_that_mean_it_by_its_uid_or_by_name_alone(
 
 
 def test_a_slice_that_says_that_a_pod_is_another_touches_its_workload():
-    index = cluster_of(service("a"), endpoint_slice("a", endpoint_of("u1", "10.0.0.1", "x")))
+    index = cluster_of(service("a"), endpoint_slice("a", endpoint_of("u1", "10.0.0.1", "x")), pod_with("u1", "x"))
     names = index.apply(read(endpoint_slice("a", endpoint_of("u2", "10.0.0.1", "x"))))
     assert names == {"endpoints/shop/a:80", "workload/shop/x"}
+
+
+@pytest.mark.parametrize("name", ["No Pod/..", "%2f", "x" * 300])
+def test_what_cannot_be_the_name_of_a_pod_touches_no_workload(name):
+    target = {"kind": "Pod", "name": name, "namespace": name}  # an API server takes any
+    index = cluster_of(service("a"))
+    item = read({**endpoint_slice("a"), "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": target}]})
+    assert index.apply(item) == {"endpoints/shop/a:80"}
+    assert index.apply(read(service("a", 81))) >= {"service/shop/a"}
+    assert not [found for found in index.delete(type(item), item.key) if found.startswith("workload/")]
 
 
 def test_what_is_withheld_is_told_by_service_address_and_pod():

@@ -13,6 +13,7 @@ OTHER = [
     http_route("other", rule("other")),
     service("far", namespace="bank"),
 ]
+PODS = [pod("x"), pod("y"), pod("z")]
 
 
 def touched(before, item):
@@ -35,7 +36,7 @@ def test_a_service_touches_its_own_resources():
 
 def test_a_service_touches_routes_that_send_to_it_and_pods_behind_it():
     route = http_route("b", rule("a"))
-    before = [service("b"), route, endpoint_slice("a", endpoint("10.0.0.1", "a-1"))]
+    before = [service("b"), route, endpoint_slice("a", endpoint("10.0.0.1", "a-1")), pod("a-1")]
     assert touched(before, service("a")) == {"service/shop/a", *A80, "routes/shop/b:80", "workload/shop/a-1"}
 
 
@@ -51,11 +52,9 @@ def test_a_service_of_type_external_name_has_no_resources():
 
 def test_a_slice_touches_the_endpoints_of_all_ports_and_its_pods():
     item = endpoint_slice("a", endpoint("10.0.0.1", "a-1"), endpoint("10.0.0.2"))
-    assert touched([service("a", 80, 81)], item) == {
-        "endpoints/shop/a:80",
-        "endpoints/shop/a:81",
-        "workload/shop/a-1",
-    }
+    endpoints = {"endpoints/shop/a:80", "endpoints/shop/a:81"}
+    assert touched([service("a", 80, 81), pod("a-1")], item) == {*endpoints, "workload/shop/a-1"}
+    assert touched([service("a", 80, 81)], item) == endpoints  # the Pod brings its workload when it comes
 
 
 def test_a_slice_that_changes_hands_touches_both_services():
@@ -72,13 +71,13 @@ def test_a_slice_whose_endpoints_change_their_state_touches_no_workload():
 
 
 def test_a_slice_touches_the_workloads_that_come_and_go():
-    index = index_of(service("a"), endpoint_slice("a", endpoint("10.0.0.1", "x"), endpoint("10.0.0.2", "y")))
+    index = index_of(*PODS, service("a"), endpoint_slice("a", endpoint("10.0.0.1", "x"), endpoint("10.0.0.2", "y")))
     names = index.apply(decode(endpoint_slice("a", endpoint("10.0.0.2", "y"), endpoint("10.0.0.3", "z"))))
     assert names == {"endpoints/shop/a:80", "workload/shop/x", "workload/shop/z"}
 
 
 def test_a_slice_that_changes_its_ports_touches_the_workloads_of_all_its_pods():
-    index = index_of(service("a"), endpoint_slice("a", endpoint("10.0.0.1", "x"), endpoint("10.0.0.2", "y")))
+    index = index_of(*PODS, service("a"), endpoint_slice("a", endpoint("10.0.0.1", "x"), endpoint("10.0.0.2", "y")))
     names = index.apply(
         decode(endpoint_slice("a", endpoint("10.0.0.2", "y"), endpoint("10.0.0.3", "z"), ports=[{"port": 9}]))
     )
@@ -89,7 +88,7 @@ def test_a_slice_of_nobody_touches_only_its_pods():
     assert touched([], endpoint_slice("gone", "10.0.0.1")) == set()
     item = endpoint_slice("a", endpoint("10.0.0.1", "a-1"))
     del item["metadata"]["labels"]
-    assert touched([service("a")], item) == {"workload/shop/a-1"}
+    assert touched([service("a"), pod("a-1")], item) == {"workload/shop/a-1"}
 
 
 def test_a_pod_touches_its_workload_and_the_endpoints_that_are_it():

@@ -169,6 +169,32 @@ async def test_a_reader_that_is_cancelled_lets_go(tmp_path):
 
 
 @on_uvloop
+async def test_closing_ends_what_is_being_read(tmp_path):
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = await begin(request, b"one")
+        await until(lambda: request.transport is None or request.transport.is_closing())
+        return response
+
+    async def read(client: Client) -> None:
+        async with client.stream("/watch", {}, idle_s=100.0) as chunks:
+            async for _ in chunks:
+                begun.set()
+
+    begun = asyncio.Event()
+    tls = Tls(tmp_path)
+    async with serving(handle, tls.context()) as port:
+        cluster = {"server": f"https://localhost:{port}", **tls.authority}
+        client = Client(load(write_kubeconfig(tmp_path / "kubeconfig", cluster), ""))
+        reading = [asyncio.create_task(read(client)), asyncio.create_task(client.get("/list", timeout_s=100.0))]
+        await begun.wait()
+        await until(lambda: len(client._responses) == 2)
+        await client.close()
+        for task in reading:
+            with pytest.raises(KubeError, match="could not be asked: ClientConnectionError"):
+                await asyncio.wait_for(task, 5.0)
+
+
+@on_uvloop
 async def test_the_system_looks_after_a_peer_that_is_gone(tmp_path):
     async def handle(request: web.Request) -> web.StreamResponse:
         return await begin(request, b"one")

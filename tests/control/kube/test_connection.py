@@ -67,6 +67,16 @@ def test_a_kubeconfig_gives_the_server_and_is_named(tmp_path, ca):
     assert (connection.server_name, connection.proxy) == ("kubernetes", "http://proxy:3128")
 
 
+@pytest.mark.parametrize("server", ["HTTPS://192.0.2.1:6443", " https://192.0.2.1:6443/", "https://192.0.2\n.1:6443"])
+def test_however_the_server_is_written_its_authority_is_the_one_that_is_given(tmp_path, ca, server):
+    """A URL that is checked in one form and used in another would be met with the system's authorities."""
+    cluster = {"server": server, "certificate-authority-data": encoded(ca.pem)}
+    connection = load(write_kubeconfig(tmp_path / "config", cluster), "")
+    assert connection.url == URL
+    assert connection.trust is not None
+    assert len(connection.trust.context(0.0).get_ca_certs()) == 1
+
+
 @on_uvloop
 async def test_a_context_that_is_asked_for_wins_over_the_current_one(tmp_path):
     file = write(
@@ -147,6 +157,7 @@ def test_the_places_are_looked_at_in_order(tmp_path, monkeypatch, ca):
         ({"ca.crt": None}, "in-cluster: authority: {0}/ca.crt: cannot be read: No such file or directory"),
         ({"ca.crt": b"junk"}, "in-cluster: authority: no certificates in PEM: "),
         ({"ca.crt": b" \n"}, "in-cluster: authority: {0}/ca.crt is empty"),
+        ({"ca.crt": b"\xff\xfe"}, "in-cluster: authority: no certificates in PEM"),
         ({"token": None}, "in-cluster: token: {0}/token: cannot be read: No such file or directory"),
         ({"token": b""}, "in-cluster: token: {0}/token is empty"),
         ({"token": b"a\r\nX-Other: b"}, "in-cluster: token: is no token: "),
@@ -181,6 +192,12 @@ def test_what_a_pod_lacks_is_told(tmp_path, ca, changed, message):
             "proxy-url: socks5://proxy; allowed: http://HOST:PORT",
         ),
         ({"server": "http://127.0.0.1", "proxy-url": "http://proxy"}, "proxy-url: goes with an https:// server only"),
+        ({"server": "HTTP://127.0.0.1", "proxy-url": "http://proxy"}, "proxy-url: goes with an https:// server only"),
+        ({"server": "https://a..b"}, "server: is no URL"),
+        ({"server": f"https://{'a' * 64}.test"}, "server: is no URL"),
+        ({"server": URL, "proxy-url": f"http://{'a' * 64}:1"}, "proxy-url: is no URL"),
+        ({"server": URL, "tls-server-name": ".test"}, "tls-server-name: is no name"),
+        ({"server": URL, "tls-server-name": "a" * 64}, "tls-server-name: is no name"),
         ({"server": URL, "certificate-authority-data": "%%"}, "certificate-authority-data: is no base64"),
         (
             {"server": URL, "certificate-authority-data": encoded(b"junk")},

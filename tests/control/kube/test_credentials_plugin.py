@@ -143,11 +143,19 @@ async def test_a_name_without_a_slash_is_looked_for_in_its_own_path(tmp_path, mo
         ("exit 3", "ended with code 3"),
         ("printf '\\033[31mred' >&2; exit 1", "ended with code 1: ?[31mred"),
         ("echo token", "what it printed is no ExecCredential: JSON is malformed"),
+        (
+            """printf '{"x":'; head -c 100000 /dev/zero | tr '\\0' '['""",
+            "what it printed is no ExecCredential: maximum recursion depth",
+        ),
         ("echo '{}'", "what it printed is no ExecCredential: Object missing required field `apiVersion`"),
         (f"echo '{credential()}'", "status: has neither a token nor a certificate"),
         (
             f"echo '{credential(clientCertificateData='x')}'",
             "status: clientCertificateData and clientKeyData come together",
+        ),
+        (
+            f"echo '{credential(clientCertificateData='x', clientKeyData='secret')}'",
+            "status.clientCertificateData: certificate and key cannot be used: ",
         ),
         (
             f"echo '{credential(token='secret', expirationTimestamp='soon')}'",

@@ -31,6 +31,8 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
         ("Sunday, 01-Mar-26 12:01:30 GMT", 90.0),
         ("Sun Mar  1 12:01:30 2026", 90.0),
         ("Sun, 99 Mar 2026 12:01:30 GMT", 0.0),
+        ("Sun, 01 Mar 99999999999999999999 12:01:30 GMT", 0.0),
+        ("Sun, 01 Mar 2026 12:01:30 +99999999999999999999", 0.0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):
@@ -85,6 +87,13 @@ def test_the_answers_own_code_and_wait_win_over_those_within():
 )
 def test_any_body_gives_one_printable_line(body, told):
     assert str(of_answer("GET /x", 502, body)) == told
+
+
+def test_a_body_that_is_nested_without_end_is_told_as_text():
+    body = b'{"kind": "Status", "x": ' + b"[" * 60_000
+    assert str(of_answer("GET /x", 500, body)).startswith(
+        'GET /x was answered by 500 Internal Server Error: {"kind": "Status", "x": [[['
+    )
 
 
 @given(st.binary(max_size=3000), st.integers(min_value=100, max_value=999))

@@ -52,6 +52,10 @@ def test_objects_that_are_all_understood_are_one_check():
     assert (check.name, check.state) == ("understood", "ok")
 
 
+def test_of_objects_that_were_not_read_it_is_not_said_that_they_are_understood():
+    assert objects([], [], [state(), state(is_listed=False)]) == []
+
+
 def test_objects_that_are_not_understood_fail_and_fields_that_are_ignored_warn_each_with_the_reason(monkeypatch):
     monkeypatch.setattr(findings, "MAX_TOLD", 2)
     refused = [Refused("Service", Key("shop", name), "spec.ports: is required") for name in "ab"]

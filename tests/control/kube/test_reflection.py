@@ -337,6 +337,31 @@ def test_an_error_within_a_watch_is_not_met_again():
     assert reflection.request().ask is Ask.STREAM
 
 
+def test_a_watch_that_ends_soon_and_brought_nothing_new_is_a_failure_too():
+    reflection = listed("Pod")
+    reflection.on_ended(5.0)
+    reflection.on_opened(6.0)
+    reflection.on_line(bookmark("Pod", 100), 6.05)
+    with pytest.raises(CutOff, match="as soon as"):
+        reflection.on_ended(6.1)
+
+
+def test_a_list_is_counted_by_what_led_to_it_and_not_by_what_delayed_it():
+    reflection = reflection_of("Pod", Mirror())
+    reflection.on_failure(AWAY, 0.0)
+    reflection.on_opened(1.0)
+    reflection.on_line(bookmark("Pod", 100, ends_initial=True), 1.0)
+    list(reflection.finish())
+    reflection.on_failure(GONE, 2.0)
+    reflection.on_failure(KubeError("storage is (re)initializing", 429), 3.0)
+    assert reflection.request().ask is Ask.PAGE
+    with pytest.raises(Garbage):
+        reflection.on_page(b"<html>", 4.0)
+    reflection.on_failure(Garbage("no list"), 4.0)
+    reflection.on_opened(5.0)
+    assert reflection.lists == {"start": 1, "expired": 1, "broken": 1}
+
+
 def test_a_watch_that_was_cut_after_a_while_is_resumed_at_once_and_not_lost_yet():
     reflection = listed("Pod", pod("a"))
     assert reflection.on_failure(CutOff("cut"), LIVED_S) is True

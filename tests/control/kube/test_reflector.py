@@ -252,6 +252,47 @@ async def test_who_waits_for_a_server_to_come_back_need_not_wait_to_the_end(monk
 
 
 @on_uvloop
+async def test_who_is_asked_to_wait_waits_no_longer_than_that_once_the_server_is_back(monkeypatch):
+    monkeypatch.setattr(reflector, "_BACKOFF", wait_fixed(60))
+    api = Script(KubeError("storage is (re)initializing", 429, "TooManyRequests", 0.3), page("Pod", [], 5), [None])
+    async with following(api) as found:
+        await until(lambda: found.state().failure)
+        found.hurry()
+        await until(lambda: found.is_listed)
+    assert 0.299 <= api.at[1] - api.at[0] < 10
+
+
+@on_uvloop
+async def test_a_version_that_is_gone_when_the_server_is_back_is_followed_by_a_list_at_once(monkeypatch):
+    waits = []
+
+    def wait(state):
+        waits.append(str(state.outcome.exception()))
+        return 0.01
+
+    monkeypatch.setattr(reflector, "_BACKOFF", wait)
+    api = Script(stream(pod("a"), more=[AWAY]), AWAY, GONE, stream(pod("b"), version=900))
+    async with following(api) as found:
+        await until(lambda: names(found) == ["b"])
+    assert waits == [str(AWAY), str(AWAY)]
+
+
+@on_uvloop
+async def test_a_server_whose_versions_are_gone_at_once_is_not_listed_without_a_pause(monkeypatch):
+    waits = []
+
+    def wait(state):
+        waits.append(str(state.outcome.exception()))
+        return 0.01
+
+    monkeypatch.setattr(reflector, "_BACKOFF", wait)
+    api = Script(*[stream(pod("a"), more=[error_line(410, "Expired", "gone")])] * 6)
+    async with following(api):
+        await until(lambda: len(api.asked) == 7)
+    assert len(waits) == 3
+
+
+@on_uvloop
 async def test_what_is_known_stays_while_the_server_is_away_and_two_lines_say_so(caplog):
     caplog.set_level(logging.INFO)
     away = [AWAY] * 3

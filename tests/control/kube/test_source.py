@@ -329,16 +329,18 @@ async def test_what_is_forbidden_is_told_and_the_others_are_listed(api, tmp_path
 
 @on_uvloop
 async def test_objects_that_are_not_understood_are_named(api, tmp_path):
-    api.put(endpoint_slice("web", "no address", name="bad"), http_route("odd", rule("pay", unheard=1)))
+    odd_port = {"ports": [{"name": "", "port": 99999}]}
+    api.put({**endpoint_slice("web", "10.0.0.1", name="bad"), **odd_port}, http_route("odd", rule("pay", unheard=1)))
     async with following(api, tmp_path) as found:
         await until(lambda: found.source.is_ready)
         (bad,), (odd,) = found.source.refused, found.source.ignored
         assert (bad.kind, bad.key) == ("EndpointSlice", Key("shop", "bad"))
-        assert "no address" in bad.message
+        assert "99999 is no port" in bad.message
         assert (odd.kind, odd.key, odd.message) == ("HTTPRoute", Key("shop", "odd"), "spec.rules[0].unheard")
         assert Key("shop", "bad") not in found.index.slices
         assert Key("shop", "odd") in found.index.routes
-        api.put(*(endpoint_slice("web", "no address", name=f"bad-{number}") for number in range(MAX_NAMED + 20)))
+        more = (endpoint_slice("web", "10.0.0.1", name=f"bad-{number}") for number in range(MAX_NAMED + 20))
+        api.put(*({**made, **odd_port} for made in more))
         await until(lambda: found.state("EndpointSlice").refused == MAX_NAMED + 21)
         assert len(found.source.refused) == MAX_NAMED
         assert found.registry.get_sample_value("meshcontrol_kube_objects_refused", {"kind": "EndpointSlice"}) == 121

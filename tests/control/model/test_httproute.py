@@ -98,3 +98,8 @@ def test_all_flaws_are_told_at_once():
         "spec.rules[1].backendRefs[0].name: is required",
         "spec.rules[1].backendRefs[1].port: is string; allowed: integer",
     ]
+
+
+def test_what_backends_do_to_the_prefix_is_not_looked_at_since_the_crd_lets_several_do_it():
+    backends = [{"name": name, "port": 80, "filters": [PREFIX]} for name in ("a", "b")]
+    assert decode(http_route("a", rule(*backends, matches=[path("/a"), path("/b")])))

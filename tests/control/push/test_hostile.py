@@ -73,13 +73,24 @@ async def test_what_breaks_the_rules_ends_its_stream(what):
         await until(lambda: it.metric("meshcontrol_subscriptions") == len(A))
 
 
-@pytest.mark.parametrize(("opcode", "size"), [(0x2, 10), (0x1, 5_000_000)])
+@pytest.mark.parametrize(("opcode", "size", "reason"), [(0x2, 10, "protocol"), (0x1, 5_000_000, "overflow")])
 @on_uvloop
-async def test_binary_and_huge_messages_end_the_stream(opcode, size):
+async def test_binary_and_huge_messages_end_the_stream(opcode, size, reason):
     async with plane() as it, raw(it.port) as (_, writer):
         writer.write(masked(HELLO))
         writer.write(masked(b"x" * size, opcode))
-        await until(lambda: it.closed("protocol") == 1)
+        await until(lambda: it.closed(reason) == 1)
+
+
+@pytest.mark.parametrize("before", [b"", masked(HELLO)], ids=["before its hello", "afterwards"])
+@on_uvloop
+async def test_what_is_too_large_unless_it_was_asked_for_is_refused_before_it_has_come(before):
+    """Otherwise whoever connects could have four megabytes kept for each of its streams."""
+    async with plane() as it, raw(it.port) as (reader, writer):
+        head = masked(b"x" * 1_100_000)[:14]
+        writer.write(before + head)
+        await until(lambda: it.closed("overflow") == 1)
+        assert b"a message of more than 1048576 bytes" in await reader.read()
 
 
 @on_uvloop

@@ -200,7 +200,7 @@ def test_an_external_name_is_no_backend(tmp_path: Path) -> None:
         shop.until(lambda: get(outbound(client), "echo")[0] == 500)
         assert get(outbound(client), "outside")[0] == 404
         told = plane.meshctl("explain", "http://echo/", "--from", "shop/client", status=1)
-        assert "of a kind or protocol that this sidecar does not speak: backend shop/outside:80" in told
+        assert "Service shop/outside is of type ExternalName, which is no backend" in told
         assert "ExternalName" in shop.checks("warn")["Configuration: HTTPRoute shop/echo"]
         # It becomes an ordinary one.
         shop.serve("outside")
