@@ -75,7 +75,12 @@ def _endpoint_rows(slice_: EndpointSlice, endpoint: SliceEndpoint, pods: Mapping
     pod = pods.get(ref.key) if ref is not None else None
     meshed = "yes" if pod is not None and pod.is_meshed else "no"
     name = ref.name if ref is not None else ""
-    missing = " (not known)" if ref is not None and pod is None else ""
+    missing = ""
+    if ref is not None and pod is None:
+        missing = " (not known)"
+    elif ref is not None and pod is not None and ref.uid and pod.metadata.uid and ref.uid != pod.metadata.uid:
+        # Of a cluster such an endpoint is withheld; our own store gives objects uids of its own.
+        missing = " (of another uid)"
     facts = (state(endpoint.conditions), meshed, name + missing, endpoint.node_name, endpoint.zone)
     ports = [port.port for port in slice_.ports] or [0]
     places = [format_place((address, port)) if port else address for address in endpoint.addresses for port in ports]

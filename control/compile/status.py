@@ -103,7 +103,7 @@ def _accepted(index: Index, key: Key, parent: ParentRef, compiled: list[Compiled
         return [Condition("Accepted", False, "NoMatchingParent", message)]
     problems = [f"rule {number}: {rule.problem}" for number, rule in enumerate(compiled) if rule.problem]
     if not is_valid(compiled):
-        return [Condition("Accepted", False, "UnsupportedValue", "; ".join(problems))]
+        return [Condition("Accepted", False, "UnsupportedValue", "; ".join(problems) or "the route has no rules")]
     accepted = Condition("Accepted", True, "Accepted")
     if not problems:
         return [accepted]

@@ -19,6 +19,7 @@ def shop(meshctl, manifest, ns):
         endpoint("127.0.0.1", "v1-a", zone="z1", nodeName="n1"),
         endpoint("127.0.0.2", "gone", conditions={"ready": False, "serving": True, "terminating": True}),
         endpoint("127.0.0.3", conditions={"ready": False}),
+        endpoint("127.0.0.4", targetRef={"kind": "Pod", "namespace": ns, "name": "v1-a", "uid": "of-another"}),
     ]
     documents = [
         front,
@@ -131,6 +132,7 @@ def test_a_service_is_described_with_its_endpoints_and_routes(meshctl, shop):
     assert "127.0.0.1:8080 ready yes v1-a n1 z1" in lines
     assert "127.0.0.2:8080 terminating, serving no gone (not known) - -" in lines
     assert "127.0.0.3:8080 unready no - - -" in lines
+    assert "127.0.0.4:8080 ready yes v1-a (of another uid) - -" in lines
     assert f"{shop}/echo backend canary, 1" in lines
     assert f"{shop}/echo parent all" in [
         " ".join(line.split()) for line in meshctl("describe", "svc/echo", "-n", shop).out.splitlines()

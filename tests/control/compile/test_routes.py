@@ -1,6 +1,8 @@
 import pytest
 
 from control.compile.status import route_status
+from control.index.index import Index
+from control.model.decode import decode
 from control.model.objects import Key
 from meshproxy.wire import resources as wire
 from tests.control.build import (
@@ -221,6 +223,17 @@ def test_a_route_of_invalid_rules_only_is_not_accepted_and_does_not_attach(name)
     documents = [service("a"), http_route("a", {**rule("a"), **INVALID[name][0]})]
     assert is_default(routes_of(*documents))
     assert conditions(*documents)["Accepted"] == (False, "UnsupportedValue")
+
+
+def test_a_route_without_rules_says_so():
+    made = http_route("a")
+    made["spec"]["rules"] = []
+    index = Index()
+    for item in (decode(service("a")), decode(made, is_admitted=True)):
+        index.apply(item)
+    (status,) = route_status(index, index.routes[Key("shop", "a")])
+    accepted = status.conditions[0]
+    assert (accepted.type, accepted.status, accepted.message) == ("Accepted", False, "the route has no rules")
 
 
 def test_a_rule_whose_match_cannot_be_understood_is_dropped():
