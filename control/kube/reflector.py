@@ -105,7 +105,6 @@ class Reflector:
         self._on_listed = on_listed
         self._on_back = on_back
         self._hurry = asyncio.Event()
-        self._may_hurry = False
         self._asked_s = 0.0  # of the next wait
         self._turn = turn
         self._rng = rng
@@ -162,9 +161,11 @@ class Reflector:
                     await self._follow()
 
     def hurry(self) -> None:
-        """Try again now, or when Retry-After allows it, if the failure may be over: nobody was there, or well."""
-        if self._may_hurry:
-            self._hurry.set()
+        """Try again now, or when Retry-After allows it: another kind is back, so the failure may be over.
+
+        Whatever it was: an API server that starts answers 403 or 401 until it has read its roles and keys.
+        """
+        self._hurry.set()
 
     async def _pause(self, seconds: float) -> None:
         self._hurry.clear()
@@ -341,7 +342,6 @@ class Reflector:
 
     def _fail(self, error: KubeError) -> bool:
         self._flush()
-        self._may_hurry = error.code in {0, 429} or error.code >= 500 or is_gone(error)
         self._asked_s = _asked_s(error)
         self.counts.on_failure(word_of(error))
         reflection = self.reflection

@@ -18,6 +18,9 @@ from tests.cluster.rights import Account
 LABEL = "meshproxy.io/test"
 """By it is found what a run that was killed has left behind."""
 
+EMPTIED_S = 180.0
+"""So long a namespace may take to go: after an outage the controllers that empty it wait for a while to try again."""
+
 IS_ALONE = "PYTEST_XDIST_WORKER" not in os.environ
 """Whether nobody else can be at work in the cluster on behalf of the same test run."""
 
@@ -45,7 +48,8 @@ class Cluster:
 
     def close(self) -> None:
         kinds = "namespace,clusterrole,clusterrolebinding,customresourcedefinition"
-        self.kubectl.run("delete", kinds, "-l", f"{LABEL}={self.name}", "--timeout=50s")
+        words = ("delete", kinds, "-l", f"{LABEL}={self.name}", f"--timeout={EMPTIED_S:.0f}s")
+        self.kubectl.run(*words, limit_s=EMPTIED_S + 10)
 
     def namespace(self) -> str:
         """Another namespace."""

@@ -17,14 +17,14 @@ class Kubectl:
     def __init__(self, program: str) -> None:
         self.program = program
 
-    def run(self, *words: str, document: object = None) -> str:
+    def run(self, *words: str, document: object = None, limit_s: float = LIMIT_S) -> str:
         """What it prints; anything but success fails the test."""
         ended = subprocess.run(
             [self.program, *words],
             input=yaml.safe_dump(document) if document is not None else "",
             capture_output=True,
             text=True,
-            timeout=LIMIT_S,
+            timeout=limit_s,
             check=False,
         )
         assert ended.returncode == 0, f"kubectl {' '.join(words)}: {ended.stderr.strip()}"
