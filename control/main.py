@@ -149,12 +149,7 @@ def run(
     meshcontrol run --kubernetes
 
     """
-    if not kubernetes and (kubeconfig is not None or context):
-        flag = "--kubeconfig" if kubeconfig is not None else "--context"
-        raise typer.BadParameter("goes with --kubernetes only", param_hint=flag)
-    if kubernetes and data_dir is not None:
-        message = "excludes --kubernetes: the objects are either those of a cluster, or kept in a directory"
-        raise typer.BadParameter(message, param_hint="--data-dir")
+    _check_source(kubernetes=kubernetes, kubeconfig=kubeconfig, context=context, data_dir=data_dir)
     for flag, value, words in (("--log-level", log_level, LEVELS), ("--log-format", log_format, ("text", "json"))):
         if value not in words:
             raise typer.BadParameter(f"{value!r}: allowed are {', '.join(words)}", param_hint=flag)
@@ -174,13 +169,28 @@ def run(
         log_level=log_level,
         log_format="json" if log_format == "json" else "text",
     )
+    _check_loopback(settings)
+    from control.app import check, serve  # noqa: PLC0415 - --help and a wrong option need not wait for it
+
+    raise typer.Exit(check(settings) if check_config else serve(settings))
+
+
+def _check_source(*, kubernetes: bool, kubeconfig: Path | None, context: str, data_dir: Path | None) -> None:
+    """Raise BadParameter for options about where the objects live that exclude each other."""
+    if not kubernetes and (kubeconfig is not None or context):
+        flag = "--kubeconfig" if kubeconfig is not None else "--context"
+        raise typer.BadParameter("goes with --kubernetes only", param_hint=flag)
+    if kubernetes and data_dir is not None:
+        message = "excludes --kubernetes: the objects are either those of a cluster, or kept in a directory"
+        raise typer.BadParameter(message, param_hint="--data-dir")
+
+
+def _check_loopback(settings: Settings) -> None:
+    """Raise BadParameter for an address that others could reach, and that must not be."""
     for flag, (host, _) in (("--api", settings.api), ("--push", settings.push)):
         if not ipaddress.ip_address(host).is_loopback:
             message = f"{host}: only a loopback address is allowed, since neither speaks TLS yet"
             raise typer.BadParameter(message, param_hint=flag)
-    from control.app import check, serve  # noqa: PLC0415 - --help and a wrong option need not wait for it
-
-    raise typer.Exit(check(settings) if check_config else serve(settings))
 
 
 def _address(flag: str, text: str, default_port: int) -> Address:
