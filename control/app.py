@@ -167,7 +167,7 @@ class App:
     async def _open(self, index: Index, registry: CollectorRegistry) -> Source:
         if self.settings.cluster is not None:
             return await Cluster.open(self.settings.cluster, index, registry)
-        return await Embedded.open(self.settings.directory, index)
+        return await Embedded.open(self.settings.directory, index, registry)
 
     async def _serve(
         self, source: Source, index: Index, registry: CollectorRegistry, tasks: Tasks, started: float
@@ -185,8 +185,6 @@ class App:
             observe=metrics.on_compiled,
         )
         metrics.watch(source.objects, source.kinds, compiler, feed)
-        if isinstance(source, Embedded):
-            metrics.watch_store(source, feed)
         explainer = partial(explain, compiler.find, index, cluster_domain=settings.cluster_domain)
         checks = partial(gather, source.checks, index, compiler, feed, hub)
         api = Api(

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from control.api.writer import Writer
 from control.feed import Feed
 from control.index.change import Change
@@ -16,6 +18,7 @@ from control.model.kinds import KINDS, Kind
 from control.model.objects import Key
 from control.status import StatusWriter
 from control.store.checks import checks
+from control.store.metrics import StoreCollector
 from control.store.records import Event
 from control.store.store import Store
 from meshproxy.kit.aio.tasks import Tasks
@@ -28,21 +31,22 @@ class Embedded:
 
     kinds = KINDS
 
-    def __init__(self, store: Store, index: Index) -> None:
+    def __init__(self, store: Store, index: Index, registry: CollectorRegistry) -> None:
         self.refused = 0
         """Stored objects that could not be read; they count as absent."""
         self.objects = store
         self.writer = Writer(store)
         self._index = index
+        self._registry = registry
         self.statuses = StatusWriter(store, index)
         self.on_routes = self.statuses.on_routes
         self._stop: Callable[[], None] | None = None
         self._is_compiled = False
 
     @classmethod
-    async def open(cls, directory: Path, index: Index) -> Embedded:
+    async def open(cls, directory: Path, index: Index, registry: CollectorRegistry) -> Embedded:
         """Raise StoreError."""
-        return cls(await Store.open(directory), index)
+        return cls(await Store.open(directory), index, registry)
 
     def unready(self) -> str:
         """Say that not everything is compiled yet; empty once it is."""
@@ -51,6 +55,7 @@ class Embedded:
     async def follow(self, feed: Feed, tasks: Tasks) -> None:
         """Load all objects into the feed, and keep it in step from then on."""
         store = self.objects
+        self._registry.register(StoreCollector(store, lambda: feed.version, lambda: self.refused))
         feed.take(self._items(), store.version)
         self._stop = store.listen(lambda events: feed.on_changes(self._changes(events), events[-1].version))
         await feed.compile()

@@ -13,7 +13,6 @@ from prometheus_client.registry import Collector
 
 from control.api.protocols import Objects
 from control.compile.compiler import Compiler
-from control.embedded import Embedded
 from control.feed import Feed
 from control.listener import Listener
 from control.model.kinds import Kind
@@ -51,10 +50,6 @@ class Metrics:
         """Add what they know of themselves."""
         self._registry.register(_State(objects, kinds, compiler, feed))
 
-    def watch_store(self, embedded: Embedded, feed: Feed) -> None:
-        """Add what is known of the embedded store, where there is one."""
-        self._registry.register(_StoreState(embedded, feed))
-
 
 class _State(Collector):
     """Read at each scrape."""
@@ -75,29 +70,6 @@ class _State(Collector):
             "meshcontrol_resources_failed",
             "Resources that could not be compiled, and stay as they were: a defect.",
             value=self._feed.failed,
-        )
-
-
-class _StoreState(Collector):
-    """Read at each scrape."""
-
-    def __init__(self, embedded: Embedded, feed: Feed) -> None:
-        self._embedded = embedded
-        self._feed = feed
-
-    def collect(self) -> Iterable[Metric]:
-        yield GaugeMetricFamily(
-            "meshcontrol_store_version",
-            "The resource version of the latest write.",
-            value=self._embedded.objects.version,
-        )
-        yield GaugeMetricFamily(
-            "meshcontrol_index_version",
-            "The resource version up to which changes were taken from the store; that of the store, or it is behind.",
-            value=self._feed.version,
-        )
-        yield CounterMetricFamily(
-            "meshcontrol_objects_refused", "Stored objects that could not be read.", value=self._embedded.refused
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, KeysView
-from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -15,6 +14,7 @@ from control.kube.resources import WATCHED
 from control.model.decode import Known
 from control.model.kinds import Kind
 from control.model.objects import Key
+from control.store.listeners import Listeners
 from control.store.records import Gone
 from control.store.shelf import Shelf
 
@@ -99,7 +99,7 @@ class Mirror:
         self.version = 0
         self._shelves: dict[Kind, Shelf[Seen]] = {watched.kind: Shelf() for watched in WATCHED}
         self._past = {watched.kind: _Past() for watched in WATCHED}
-        self._listeners: dict[object, Listener] = {}
+        self._listeners: Listeners[list[Event]] = Listeners(_on_failed_listener)
         self._untold: list[Event] = []
 
     def __len__(self) -> int:
@@ -128,12 +128,7 @@ class Mirror:
 
     def listen(self, callback: Listener) -> Callable[[], None]:
         """Have events given to `callback`, in order; returns what ends that."""
-        token = object()
-        self._listeners[token] = callback
-        return partial(self._stop, token)
-
-    def _stop(self, token: object) -> None:
-        self._listeners.pop(token, None)
+        return self._listeners.add(callback)
 
     def put(self, kind: Kind, key: Key, version: int, item: Known) -> Change | None:
         """Take an object as it is now. None if it says what was known: then only its version is new."""
@@ -177,8 +172,8 @@ class Mirror:
         if not self._untold:
             return
         events, self._untold = self._untold, []
-        for callback in tuple(self._listeners.values()):
-            try:
-                callback(events)
-            except Exception:
-                log.exception("a listener of the cluster's objects failed; the others go on")
+        self._listeners.tell(events)
+
+
+def _on_failed_listener(error: Exception) -> None:
+    log.error("a listener of the cluster's objects failed; the others go on", exc_info=error)

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +14,7 @@ from control.model.kinds import KINDS, Kind
 from control.model.objects import Key
 from control.store.database import look, told
 from control.store.history import History
+from control.store.listeners import Listeners
 from control.store.lock import Lock
 from control.store.records import Change, Event, Gone, Stored, StoreError
 from control.store.shelf import Shelf
@@ -53,7 +53,7 @@ class Store:
         self._lock = lock
         self._shelves: dict[Kind, Shelf[Stored]] = {kind: Shelf() for kind in KINDS}
         self._history = History(0)
-        self._listeners: dict[object, Listener] = {}
+        self._listeners: Listeners[Events] = Listeners(self._on_failed_listener)
         self._waiting: set[Ticket] = set()
         self._is_closing = False
         self._throttle = Throttle(TELL_S)
@@ -104,12 +104,7 @@ class Store:
 
     def listen(self, callback: Listener) -> Callable[[], None]:
         """Have the events of each commit given to `callback`, in order; returns what ends that."""
-        token = object()
-        self._listeners[token] = callback
-        return partial(self._stop, token)
-
-    def _stop(self, token: object) -> None:
-        self._listeners.pop(token, None)
+        return self._listeners.add(callback)
 
     async def mutate(self, kind: Kind, key: Key, change: Change, *, dry_run: bool = False) -> Stored:
         """Change one object; return it as it then is, on the disk. A deleted one: its last state, with a new version.
@@ -155,7 +150,7 @@ class Store:
         events = [self._take(event) for event in batch.events]
         self._history.add(events)
         if events:
-            self._publish(events)
+            self._listeners.tell(events)
         for ticket, outcome in batch.answers:
             self._waiting.discard(ticket)
             if isinstance(outcome, StoreError):
@@ -177,12 +172,8 @@ class Store:
         shelf.put(Stored(event.kind, event.key, event.version, event.body))
         return event if former is None else event._replace(former=former.body)
 
-    def _publish(self, events: Events) -> None:
-        for callback in list(self._listeners.values()):
-            try:
-                callback(events)
-            except Exception as error:  # noqa: BLE001 - the write is done: its asker and the other listeners go on
-                self._loop.call_exception_handler({"message": "a listener of the store failed", "exception": error})
+    def _on_failed_listener(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "a listener of the store failed", "exception": error})
 
     def _warn(self, error: StoreError) -> None:
         if (suppressed := self._throttle.admit(self._loop.time())) is not None:

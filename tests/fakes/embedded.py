@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from control.compile.compiler import Compiler
 from control.embedded import Embedded
 from control.feed import Feed
@@ -22,7 +24,7 @@ async def following(directory: Path, *documents: dict[str, Any]) -> AsyncIterato
     """A store that holds documents which nobody has checked, and is followed."""
     index = Index(has_uids=False)
     compiler = Compiler(index)
-    source = await Embedded.open(directory, index)
+    source = await Embedded.open(directory, index, CollectorRegistry())
     loop = asyncio.get_running_loop()
     tasks = Tasks(loop)
     feed = Feed(loop, index, compiler, publish=lambda *_: None, on_routes=source.on_routes, observe=lambda *_: None)
