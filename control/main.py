@@ -40,8 +40,8 @@ def _global(
     """The control plane of a meshproxy service mesh.
 
     It keeps Kubernetes-shaped objects, or reads those of a cluster, compiles
-    them, and pushes to every sidecar what it needs. Every option can be set by an environment variable
-    as well, MESHCONTROL_ and its name.
+    them, and pushes to every sidecar what it needs. Every option can be set
+    by an environment variable as well, MESHCONTROL_ and its name.
     """
 
 

@@ -16,12 +16,12 @@ class Resource(NamedTuple):
 
     @property
     def group_version(self) -> str:
-        return f"{self.kind.group}/{self.version}" if self.kind.group else self.version
+        return self.kind.group_version(self.version)
 
     @property
     def root(self) -> str:
         """The path under which all of the version's kinds are."""
-        return f"/apis/{self.group_version}" if self.kind.group else f"/api/{self.version}"
+        return self.kind.root(self.version)
 
     def form(self, accept: str, include: str = "") -> Form:
         """Return how objects of this resource leave. Raise ApiError."""

@@ -43,8 +43,7 @@ class Answer(NamedTuple):
 
 def place_of(kind: Kind, namespace: str = "", name: str = "", version: str = "") -> str:
     """Return the path of a collection (over all namespaces when `namespace` is empty), or of one object."""
-    version = version or kind.versions[0]
-    path = f"/apis/{kind.group}/{version}" if kind.group else f"/api/{version}"
+    path = kind.root(version or kind.versions[0])
     if namespace:
         path += f"/namespaces/{quote(namespace, safe='')}"
     path += f"/{kind.plural}"

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
+import msgspec
 from msgspec import Struct
 
 from control.index.index import Index
 from control.kube import permissions
 from control.kube.client import Client
 from control.kube.connection import Connection
+from control.kube.events import understood
 from control.kube.failure import KubeError
 from control.kube.findings import kind, objects, withheld
-from control.kube.questions import Questions, understood
+from control.kube.questions import Questions
 from control.kube.resources import WATCHED, Watched
 from control.kube.served import served_version
 from control.kube.source import Source
@@ -37,6 +39,9 @@ class _Program(Struct, rename="camel"):
     git_version: str
 
 
+_programs = msgspec.json.Decoder(_Program)
+
+
 async def checks(client: Client, connection: Connection, source: Source, index: Index) -> list[Check]:
     """Return everything that was found; `connection` is the client's."""
     asked = await _ask(Questions(client, LIMIT_S), connection)
@@ -51,7 +56,7 @@ async def checks(client: Client, connection: Connection, source: Source, index: 
 async def _ask(questions: Questions, connection: Connection) -> list[Check]:
     began = monotonic()
     try:
-        version = understood(await questions.get("/version"), _Program).git_version
+        version = understood(await questions.get("/version"), _programs, "the answer").git_version
     except KubeError as error:
         if error.code in {0, 401}:
             return [_unreachable(connection, error), _unasked(permissions.SECTION), _unasked(CRDS)]

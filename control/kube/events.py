@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from control.kube.failure import KubeError, Status, of_status
 from control.kube.pool import Pool
 from control.kube.resources import PARTIAL, PARTIAL_VERSION, Watched
-from control.model.core import check_endpoint, check_endpoint_slice, check_service
+from control.model.core import check_endpoints, check_service, check_slice_ports
 from control.model.decode import Known, ObjectError, decode, prune
 from control.model.objects import EndpointSlice, Key, Service
 from control.model.schema import JSON, Flaw
@@ -139,7 +139,7 @@ class Decoder:
     def __init__(self, watched: Watched, pool: Pool) -> None:
         self._watched = watched
         self._pool = pool
-        names = {(watched.api_version(version), watched.kind.name) for version in watched.kind.versions}
+        names = {(watched.kind.group_version(version), watched.kind.name) for version in watched.kind.versions}
         self._names = names | {(PARTIAL_VERSION, PARTIAL)} if watched.is_metadata_only else names
         self._items = msgspec.json.Decoder(watched.type)
         self._item_lines = msgspec.json.Decoder(_ItemLine[watched.type])  # type: ignore[name-defined]
@@ -168,10 +168,7 @@ class Decoder:
 
     def page(self, body: bytes) -> Page:
         """Read a page of a list, but not its items. Raise Garbage."""
-        try:
-            found = _lists.decode(body)
-        except _BROKEN as error:
-            raise Garbage(f"the list is not understood: {error}") from None
+        found = understood(body, _lists, "the list")
         names = {(version, f"{name}List") for version, name in self._names}
         if (found.api_version, found.kind) not in names:
             raise Garbage(f"the list is one of {_short(f'{found.api_version} {found.kind}')}")
@@ -216,12 +213,14 @@ class Decoder:
         return Key(self._pool.text(metadata.namespace or ""), metadata.name)
 
     def _checked(self, word: str, key: Key, version: Version, item: Known) -> Upsert:
-        ignored = ""
         if flaws := _flaws(key, item):
-            usable = _usable(item) if isinstance(item, EndpointSlice) else item
-            if _flaws(key, usable):
-                return Upsert(word, key, version, None, _told(flaws))
-            item, ignored = usable, _told(flaws)
+            return Upsert(word, key, version, None, _told(flaws))
+        ignored = ""
+        if isinstance(item, EndpointSlice) and (unusable := check_endpoints(item)):
+            # An API server takes a multicast address, which must not spoil the others.
+            good = [endpoint for i, endpoint in enumerate(item.endpoints) if i not in unusable]
+            item = msgspec.structs.replace(item, endpoints=good)
+            ignored = _told([flaw for found in unusable.values() for flaw in found])
         self._pool.take(item)
         return Upsert(word, key, version, item, ignored=ignored)
 
@@ -249,6 +248,14 @@ class Decoder:
         item = decode(kept, is_admitted=True)
         self._pool.take(item)
         return Upsert(word, key, version, item, ignored=_short(", ".join(dropped)))
+
+
+def understood(body: bytes, decoder: msgspec.json.Decoder[T], what: str) -> T:
+    """Return what an answer says. Raise Garbage for one that is not what `what` should be."""
+    try:
+        return decoder.decode(body)
+    except _BROKEN as error:
+        raise Garbage(f"{what} is not understood: {printable(str(error))}") from None
 
 
 def version_of(text: str) -> int:
@@ -282,13 +289,7 @@ def _flaws(key: Key, item: Known) -> list[Flaw]:
         return [Flaw("metadata.name", f"{_short(str(key))} is malformed")]
     if isinstance(item, Service):
         return check_service(item)
-    return check_endpoint_slice(item) if isinstance(item, EndpointSlice) else []
-
-
-def _usable(slice_: EndpointSlice) -> EndpointSlice:
-    """Leave out what nobody can send to: an API server takes a multicast address, which must not spoil the others."""
-    good = [endpoint for i, endpoint in enumerate(slice_.endpoints) if not check_endpoint(slice_, i)]
-    return msgspec.structs.replace(slice_, endpoints=good)
+    return check_slice_ports(item) if isinstance(item, EndpointSlice) else []
 
 
 def _told(flaws: Sequence[Flaw]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 
 from control.index.index import Index
+from control.kube.reflector import LOOK_S, SILENT_S
 from control.kube.source import KindState, Refused
 from control.model.check import Check, State
 from control.model.objects import Key
@@ -16,8 +17,6 @@ MAX_NAMED = 3
 """Of a Service's endpoints."""
 LOST_S = 120.0
 """What was heard of so recently may be on its way back: API servers are restarted now and then."""
-SILENT_S = 150.0
-"""Bookmarks come about every minute."""
 
 OBJECTS = "Objects"
 CONFIGURATION = "Configuration"
@@ -28,7 +27,7 @@ _WAIT = "it is tried again until it works; see the API server and the rights abo
 def kind(state: KindState) -> Check:
     """Tell how a kind is followed."""
     if state.phase == "absent":
-        return Check(OBJECTS, state.kind, "ok", "none, since the kind is not installed; looked for every 15 s")
+        return Check(OBJECTS, state.kind, "ok", f"none, since the kind is not installed; looked for every {LOOK_S:g} s")
     because = f": {state.failure}" if state.failure else ""
     if not state.is_listed:
         found: State = "fail" if state.failure else "warn"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
+from control.kube.events import understood
 from control.kube.failure import KubeError
-from control.kube.questions import Questions, understood
+from control.kube.questions import Questions
 from control.kube.rights import REVIEWS, RULES, Rule, review
 from control.model.check import Check
 from meshproxy.kit.text import printable
@@ -25,6 +27,9 @@ class _Status(Struct, rename="camel"):
 
 class _Review(Struct):
     status: _Status
+
+
+_reviews = msgspec.json.Decoder(_Review)
 
 
 class Right(NamedTuple):
@@ -47,7 +52,7 @@ async def ask(questions: Questions) -> list[Check]:
 
 async def _may(questions: Questions, rule: Rule, verb: str) -> Right:
     try:
-        status = understood(await questions.post(REVIEWS, review(rule, verb)), _Review).status
+        status = understood(await questions.post(REVIEWS, review(rule, verb)), _reviews, "the answer").status
     except KubeError as error:
         # Who may not ask lacks that very right; of the others nothing is known.
         is_denied = error.code == 403 and rule.resource == "selfsubjectaccessreviews"

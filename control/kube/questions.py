@@ -6,18 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import TypeVar
 
 import msgspec
 
 from control.kube.client import Client
 from control.kube.failure import KubeError
-from meshproxy.kit.text import printable
 
 AT_ONCE = 4
 EACH_S = 3.0
-
-_Answer = TypeVar("_Answer")
 
 
 class Questions:
@@ -45,11 +41,3 @@ class Questions:
                 yield
         except TimeoutError:
             raise KubeError("there was no answer in time") from None
-
-
-def understood(body: bytes, type_: type[_Answer]) -> _Answer:
-    """Return what an answer says. Raise KubeError for one of another kind."""
-    try:
-        return msgspec.json.decode(body, type=type_)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise KubeError(f"the answer is not understood: {printable(str(error))}") from None

@@ -137,7 +137,7 @@ class Reflector:
         heard_at = reflection.heard_at if reflection.heard_at is not None else self._began_at
         return KindState(
             kind=self.watched.name,
-            api_version=self.watched.api_version(reflection.api),
+            api_version=self.watched.kind.group_version(reflection.api),
             phase=reflection.phase,
             is_listed=reflection.is_listed,
             objects=self._mirror.count(self.watched.kind),

@@ -37,13 +37,9 @@ class Watched(NamedTuple):
     def type(self) -> type[Known]:
         return type_of(self.kind.name)
 
-    def api_version(self, version: str) -> str:
-        return f"{self.kind.group}/{version}" if self.kind.group else version
-
     def path(self, version: str) -> str:
         """Return where all objects of all namespaces are listed and watched."""
-        root = "/apis" if self.kind.group else "/api"
-        return f"{root}/{self.api_version(version)}/{self.kind.plural}"
+        return f"{self.kind.root(version)}/{self.kind.plural}"
 
     def accept(self, *, is_list: bool) -> str:
         """Return what an answer may be: an API server that cannot leave out the rest may send all of it."""

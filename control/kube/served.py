@@ -8,7 +8,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from control.kube.events import Garbage
+from control.kube.events import Garbage, understood
 from control.kube.resources import Watched
 
 GROUPS = "/apis"
@@ -41,33 +41,31 @@ class _Resources(Struct):
     resources: list[_Resource]
 
 
+_groups = msgspec.json.Decoder(_Groups)
+_resources = msgspec.json.Decoder(_Resources)
+
+
 async def served_version(watched: Watched, get: Get) -> str:
     """Return the first of a kind's versions that is served; empty if it is certain that none is. Raise KubeError."""
     served = _versions(await get(GROUPS), watched.kind.group)
     for version in watched.kind.versions:
         if version in served:
-            resources = await get(f"{GROUPS}/{watched.api_version(version)}")
-            if watched.kind.plural in _plurals(resources):
+            path = watched.kind.root(version)
+            if watched.kind.plural in _plurals(await get(path), path):
                 return version
     return ""
 
 
 def _versions(body: bytes, group: str) -> set[str]:
-    try:
-        found = msgspec.json.decode(body, type=_Groups)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise Garbage(f"{GROUPS} is not understood: {error}") from None
+    found = understood(body, _groups, GROUPS)
     versions = {item.name: {version.version for version in item.versions} for item in found.groups}
     if found.kind != "APIGroupList" or ALWAYS_SERVED not in versions:
         raise Garbage(f"{GROUPS} does not name {ALWAYS_SERVED}: it is not believed")
     return versions.get(group, set())
 
 
-def _plurals(body: bytes) -> set[str]:
-    try:
-        found = msgspec.json.decode(body, type=_Resources)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise Garbage(f"the kinds of a group are not understood: {error}") from None
+def _plurals(body: bytes, path: str) -> set[str]:
+    found = understood(body, _resources, path)
     if found.kind != "APIResourceList":
-        raise Garbage("the kinds of a group are not understood: no APIResourceList")
+        raise Garbage(f"{path} is not understood: no APIResourceList")
     return {resource.name for resource in found.resources}

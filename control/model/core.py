@@ -41,6 +41,11 @@ def check_endpoint_slice(slice_: EndpointSlice) -> list[Flaw]:
     Loopback and link-local addresses are allowed here, though an API server refuses them: without a cluster they are
     where the endpoints are.
     """
+    return [*check_slice_ports(slice_), *(flaw for flaws in check_endpoints(slice_).values() for flaw in flaws)]
+
+
+def check_slice_ports(slice_: EndpointSlice) -> list[Flaw]:
+    """Return what is wrong with a slice's ports."""
     flaws: list[Flaw] = []
     names: set[str] = set()
     for i, port in enumerate(slice_.ports):
@@ -49,18 +54,19 @@ def check_endpoint_slice(slice_: EndpointSlice) -> list[Flaw]:
         if port.name in names:
             flaws.append(Flaw(f"ports[{i}].name", f"{shown(port.name)} names another port too"))
         names.add(port.name)
-    return [*flaws, *(flaw for i in range(len(slice_.endpoints)) for flaw in check_endpoint(slice_, i))]
+    return flaws
 
 
-def check_endpoint(slice_: EndpointSlice, i: int) -> list[Flaw]:
-    """Return what is wrong with one endpoint of a slice; that of a slice of names is not looked at."""
-    flaws: list[Flaw] = []
+def check_endpoints(slice_: EndpointSlice) -> dict[int, list[Flaw]]:
+    """Return what is wrong with a slice's endpoints, by their index; of a slice of names they are not looked at."""
+    flaws: dict[int, list[Flaw]] = {}
     if slice_.address_type == "FQDN":
         return flaws
-    for j, address in enumerate(slice_.endpoints[i].addresses):
-        look = _recall_problem if len(address) <= MAX_ADDRESS_CHARS else _address_problem
-        if problem := look(address, slice_.address_type):
-            flaws.append(Flaw(f"endpoints[{i}].addresses[{j}]", problem))
+    for i, endpoint in enumerate(slice_.endpoints):
+        for j, address in enumerate(endpoint.addresses):
+            look = _recall_problem if len(address) <= MAX_ADDRESS_CHARS else _address_problem
+            if problem := look(address, slice_.address_type):
+                flaws.setdefault(i, []).append(Flaw(f"endpoints[{i}].addresses[{j}]", problem))
     return flaws
 
 

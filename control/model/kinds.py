@@ -21,7 +21,15 @@ class Kind(NamedTuple):
     @property
     def api_version(self) -> str:
         """GROUP/VERSION, as objects of this kind are kept."""
-        return f"{self.group}/{self.versions[0]}" if self.group else self.versions[0]
+        return self.group_version(self.versions[0])
+
+    def group_version(self, version: str) -> str:
+        """Return GROUP/VERSION, of the core group the version alone."""
+        return f"{self.group}/{version}" if self.group else version
+
+    def root(self, version: str) -> str:
+        """Return the path under which an API server has all kinds of this group and version."""
+        return f"/apis/{self.group_version(version)}" if self.group else f"/api/{version}"
 
     @property
     def qualified(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TEXT, BINARY, CLOSE, PING = 0x1, 0x2, 0x8, 0x9
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 """Opcodes (RFC 6455 5.2)."""
 UNFINISHED = 0x0
 """In place of an opcode: a fragment, of which others are still to come."""
@@ -11,7 +11,7 @@ PROTOCOL_ERROR, TOO_BIG = 1002, 1009
 """Codes of closes (RFC 6455 7.4.1)."""
 
 _FINAL, _RESERVED, _MASKED = 0x80, 0x70, 0x80
-_OPCODES = frozenset({0x0, 0x1, 0x2, 0x8, 0x9, 0xA})
+_OPCODES = frozenset({UNFINISHED, TEXT, BINARY, CLOSE, PING, PONG})
 _WHOLE_TEXT = _FINAL | TEXT
 _UNMASKED = bytes(4)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from control.push import frames
 from control.push.ask import Asks
 from control.push.encode import control_frame, text_frame
-from control.push.frames import CLOSE, PING, FrameError, Messages
+from control.push.frames import CLOSE, PING, PONG, TOO_BIG, FrameError, Messages
 from control.push.session import Session, SessionError
 from meshproxy.wire import stream as wire
 from meshproxy.wire.names import is_label, is_subdomain
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PONG = 0xA  # RFC 6455 5.2
 _PING_FRAME = control_frame(PING, b"")
 
-NORMAL, GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, INTERNAL, TRY_AGAIN = 1000, 1001, 1003, 1008, 1009, 1011, 1012
+NORMAL, GOING_AWAY, UNSUPPORTED, POLICY, INTERNAL, TRY_AGAIN = 1000, 1001, 1003, 1008, 1011, 1012
 """Codes of WebSocket closes (RFC 6455 7.4.1 and its registry)."""
 
 _REASON_BYTES = 123  # RFC 6455 5.5: a control frame's payload is at most 125 bytes, two of them the code
@@ -264,7 +263,7 @@ class Stream(asyncio.Protocol):
     def _on_ping(self, payload: bytes) -> None:
         # An end that does not read hears pongs no sooner if more of them wait (RFC 6455 5.5.3 allows leaving some out).
         if self._transport.get_write_buffer_size() <= _PONG_ROOM_BYTES:
-            self.write(control_frame(_PONG, payload))
+            self.write(control_frame(PONG, payload))
 
 
 def _node_problem(node: Node) -> str:

@@ -35,7 +35,7 @@ def bookmark(name: str, version: int | str, *, ends_initial: bool = False) -> by
     metadata: dict[str, Any] = {"resourceVersion": str(version)}
     if ends_initial:
         metadata["annotations"] = {INITIAL_END: "true"}
-    shown = {"kind": name, "apiVersion": watched.api_version(watched.kind.versions[0]), "metadata": metadata}
+    shown = {"kind": name, "apiVersion": watched.kind.api_version, "metadata": metadata}
     return encoded({"type": "BOOKMARK", "object": {**shown, "spec": None, "endpoints": None}})
 
 
@@ -46,7 +46,7 @@ def error_line(code: int, reason: str, message: str = "no") -> bytes:
 
 def page(name: str, documents: list[dict[str, Any]], version: int | str, more: str = "") -> bytes:
     watched = BY_NAME[name]
-    head = {"kind": f"{name}List", "apiVersion": watched.api_version(watched.kind.versions[0])}
+    head = {"kind": f"{name}List", "apiVersion": watched.kind.api_version}
     metadata = {"resourceVersion": str(version), **({"continue": more} if more else {})}
     return encoded({**head, "metadata": metadata, "items": documents})
 
