@@ -214,6 +214,15 @@ class Moving:
         """Somebody else has undone the latest move."""
         self._moves -= 1
 
+    @contextlib.contextmanager
+    def called(self, hurry: Mapping[str, float] = {}) -> Iterator[tuple[Sidecar, Calls]]:
+        """Run a control plane and a sidecar, and call through it; begins once everything is known."""
+        self._shop.control(hurry=hurry)
+        client = self._shop.sidecar()
+        with calling(client) as load:
+            self.until_known(load)
+            yield client, load
+
     def unchanged(self, load: Calls, client: Sidecar) -> Unchanged:
         return Unchanged(self._shop, load, client)
 

@@ -25,18 +25,6 @@ def route(name):
     }
 
 
-@pytest.fixture
-def api():
-    with FakeApi() as api:
-        yield api
-
-
-@pytest.fixture
-def watch(api):
-    with contextlib.ExitStack() as stack:
-        yield lambda path: stack.enter_context(contextlib.closing(Watched(api, path)))
-
-
 # Objects
 
 

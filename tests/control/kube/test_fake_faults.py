@@ -7,20 +7,7 @@ import json
 import pytest
 
 from tests.fakes.kubernetes import faults
-from tests.fakes.kubernetes.api import FakeApi
 from tests.fakes.kubernetes.reader import SERVICES, WATCH_LIST, Watched, ask, listed, names, web
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as api:
-        yield api
-
-
-@pytest.fixture
-def watch(api):
-    with contextlib.ExitStack() as stack:
-        yield lambda path: stack.enter_context(contextlib.closing(Watched(api, path)))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.control import build
-from tests.fakes.cluster import KINDS, SILENCE, TOKEN, calling, cluster, role
+from tests.fakes.cluster import KINDS, SILENCE, TOKEN, cluster, role
 from tests.fakes.kubernetes.faults import (
     BROKEN_LINE,
     TRUNCATED_LINE,
@@ -40,10 +40,7 @@ FAULTS = {
 def test_an_api_server_that_answers_nonsense_changes_nothing(tmp_path: Path) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control()
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called() as (client, load):
             shop.rest()
             for name, (fault, word) in FAULTS.items():
                 known = blue.unchanged(load, client)
@@ -66,10 +63,7 @@ def test_an_api_server_that_answers_nonsense_changes_nothing(tmp_path: Path) -> 
 def test_a_server_that_asks_for_patience_is_given_it(tmp_path: Path) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control()
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called() as (client, load):
             known = blue.unchanged(load, client)
             begun = len(shop.api.asked)
             shop.api.fail(too_many("1"), "endpointslices", times=1)
@@ -86,10 +80,7 @@ def test_a_server_that_asks_for_patience_is_given_it(tmp_path: Path) -> None:
 def test_a_slow_server_changes_nothing_and_is_waited_for(tmp_path: Path) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control(hurry=SILENCE)
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called(SILENCE) as (client, load):
             known = blue.unchanged(load, client)
             # The list takes longer than the longest silence that is borne, but it is never silent.
             shop.api.put(*(build.endpoint_slice("more", "10.0.0.1", name=f"more-{number}") for number in range(8)))
@@ -107,10 +98,7 @@ def test_a_token_that_is_not_accepted_any_more_is_read_anew(tmp_path: Path) -> N
         token.write_text(TOKEN)
         shop.api.kubeconfig(shop.kubeconfig, tokenFile=str(token))
         blue = shop.moving()
-        shop.control()
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called() as (client, load):
             known = blue.unchanged(load, client)
             shop.api.accept("the-second-token")
             shop.api.cut()
@@ -128,10 +116,7 @@ def test_a_token_that_is_not_accepted_any_more_is_read_anew(tmp_path: Path) -> N
 def test_a_kind_that_may_not_be_read_any_more_holds_up_no_other(tmp_path: Path) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control()
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called() as (_, load):
             narrow = role()
             narrow["rules"][0]["resources"].remove("pods")
             shop.api.allow(narrow)

@@ -45,10 +45,7 @@ def test_a_crd_that_comes_and_goes_and_comes_again_is_noticed(tmp_path: Path) ->
 def test_routes_of_a_kind_that_discovery_lacks_for_a_moment_stay_in_effect(tmp_path: Path) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control()
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called() as (client, load):
             known = blue.unchanged(load, client)
             # As behind a load balancer that asks a server which has not read its CRDs yet.
             crd = shop.api.in_loop(

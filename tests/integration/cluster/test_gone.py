@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.control import build
-from tests.fakes.cluster import KINDS, SILENCE, Cluster, calling, cluster
+from tests.fakes.cluster import KINDS, SILENCE, Cluster, cluster
 from tests.fakes.kubernetes.encode import error_line
 from tests.fakes.kubernetes.failure import status, too_old
 from tests.fakes.kubernetes.faults import garbage, refusal
@@ -57,10 +57,7 @@ FORMS = (compacted, in_http, in_the_middle, by_an_older_word, in_the_streamed_li
 def test_410_in_whatever_form_makes_nothing_flap(tmp_path: Path) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control()
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called() as (client, load):
             shop.rest()
             for form in FORMS:
                 known = blue.unchanged(load, client)
@@ -77,10 +74,7 @@ def test_410_in_whatever_form_makes_nothing_flap(tmp_path: Path) -> None:
 def test_a_cluster_restored_from_a_backup_makes_nothing_flap(tmp_path: Path, undoes: bool) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control(hurry=SILENCE)
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called(SILENCE) as (client, load):
             backup = shop.api.backup()
             # resourceVersions run ahead by what nobody calls.
             for number in range(50):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fakes.cluster import KINDS, SILENCE, calling, cluster
+from tests.fakes.cluster import KINDS, SILENCE, cluster
 
 
 def test_a_watch_that_falls_silent_is_noticed_and_loses_nothing(tmp_path: Path) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control(hurry=SILENCE)
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called(SILENCE) as (client, load):
             known = blue.unchanged(load, client)
             shop.api.silence("endpointslices")
             blue.move()
@@ -31,10 +28,7 @@ def test_a_watch_that_falls_silent_is_noticed_and_loses_nothing(tmp_path: Path) 
 def test_an_api_server_in_a_black_hole_changes_nothing(tmp_path: Path) -> None:
     with cluster(tmp_path) as shop:
         blue = shop.moving()
-        shop.control(hurry={**SILENCE, "control.kube.client.CONNECT_S": 0.5})
-        client = shop.sidecar()
-        with calling(client) as load:
-            blue.until_known(load)
+        with blue.called({**SILENCE, "control.kube.client.CONNECT_S": 0.5}) as (client, load):
             known = blue.unchanged(load, client)
             shop.api.go_deaf()
             blue.move()
