@@ -12,7 +12,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "preparing $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[control]' --group dev
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[control,loadtest]' --group dev
 	@touch $@
 
 demo: $(READY)

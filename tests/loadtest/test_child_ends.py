@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from loadtest.process import Child
+
+TIMES = 20
+"""It is a race that is lost now and then."""
+
+
+async def test_one_that_has_ended_before_it_is_killed_keeps_its_status() -> None:
+    for _ in range(TIMES):
+        child = await Child.begin("sleep", ["sleep", "60"])
+        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
+        await child.end()
+        assert child.returncode == -signal.SIGKILL
+
+
+async def test_what_it_said_last_is_in_the_log_line_by_line_when_the_wait_is_over() -> None:
+    for _ in range(TIMES // 4):
+        child = await Child.begin("speaker", [sys.executable, "-S", "-c", "print('last words\\n' * 20_000, end='')"])
+        assert await child.wait() == 0
+        assert list(child.log) == ["last words"] * (child.log.maxlen or 0)
+        await child.end()
