@@ -1,0 +1,69 @@
+"""What a scenario comes to in figures: shares, rates, capacities."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from loadtest.scenario.model import Origin, Phase, Scenario, ServiceTime
+
+
+class Span(NamedTuple):
+    """A phase and its time in the run."""
+
+    phase: Phase
+    number: int
+    """From 1."""
+    from_s: float
+    to_s: float
+
+    @property
+    def peak(self) -> float:
+        """Its highest rate; 0 in a closed loop."""
+        return max(self.phase.rate or 0, self.phase.from_ or 0, self.phase.to or 0)
+
+    @property
+    def title(self) -> str:
+        return f"phase {self.phase.name or self.number}"
+
+
+def spans(scenario: Scenario) -> list[Span]:
+    """Phases in order of time."""
+    found = []
+    begin = 0.0
+    for number, phase in enumerate(scenario.load.phases, 1):
+        found.append(Span(phase, number, begin, begin + phase.for_))
+        begin += phase.for_
+    return found
+
+
+def share(scenario: Scenario, origin: str) -> float:
+    """The part of the requests that an origin gets, from 0 to 1."""
+    requests = scenario.load.requests
+    mine = sum(each.weight for each in requests if (each.to or scenario.first_origin) == origin)
+    return mine / sum(each.weight for each in requests)
+
+
+def mean_s(work: ServiceTime) -> float:
+    if work.uniform is not None:
+        return sum(work.uniform) / 2
+    return work.fixed if work.fixed is not None else work.exponential or 0.0
+
+
+def longest_s(work: ServiceTime) -> float:
+    """The most that is certain to happen: the mean of an exponential time, which has no most."""
+    return work.uniform[1] if work.uniform is not None else mean_s(work)
+
+
+def capacity(origin: Origin) -> float | None:
+    """Requests per second of one instance; None: without limit."""
+    if origin.concurrency is None or mean_s(origin.service_time) == 0:
+        return None
+    return origin.concurrency / mean_s(origin.service_time)
+
+
+def held_s(scenario: Scenario, origin: str) -> float:
+    """How long a request holds its connection on average when nothing is wrong: work, and slow reading."""
+    mine = [each for each in scenario.load.requests if (each.to or scenario.first_origin) == origin]
+    here = scenario.origins[origin]
+    reading = sum(each.weight * here.body / each.read for each in mine if each.read) / sum(each.weight for each in mine)
+    return mean_s(here.service_time) + reading
