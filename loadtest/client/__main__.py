@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from loadtest.client.worker import main
+
+main()
