@@ -1,0 +1,162 @@
+"""The origin's process, as a run speaks to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from loadtest.block import APP_PORT, Block
+from loadtest.messages import (
+    FromOrigin,
+    Listening,
+    Open,
+    Opened,
+    Retire,
+    Serve,
+    Start,
+    Stop,
+    Take,
+    Taken,
+    ToOrigin,
+    Traffic,
+    Trouble,
+)
+from loadtest.process import Child
+from tests.loadtest.origin.running import text
+
+decoder: msgspec.json.Decoder[FromOrigin] = msgspec.json.Decoder(FromOrigin)
+
+
+class Process:
+    def __init__(self, child: Child, block: Block) -> None:
+        self.child = child
+        self.block = block
+        self.traffic: list[Traffic] = []
+
+    def order(self, *orders: ToOrigin) -> None:
+        for order in orders:
+            self.child.tell(msgspec.json.encode(order))
+
+    def serve(self, *addresses: str, scenario: str | None = None) -> None:
+        self.order(Serve(scenario or text(), "r", {"echo": list(addresses)}, APP_PORT, 0.1))
+
+    async def hear(self) -> Any:
+        """What it says next that is no Traffic; None when there is nothing more."""
+        while line := await self.child.hear():
+            message = decoder.decode(line)
+            if not isinstance(message, Traffic):
+                return message
+            self.traffic.append(message)
+        return None
+
+
+@pytest.fixture
+async def process() -> AsyncIterator[Process]:
+    block = Block()
+    child = await Child.begin("origin", [sys.executable, "-m", "loadtest.origin"], speaks=True)
+    yield Process(child, block)
+    await child.end()
+    block.release()
+
+
+def get(address: str, request_id: str) -> int:
+    client = http.client.HTTPConnection(address, APP_PORT, timeout=5)
+    client.request("GET", "/", headers={"x-request-id": request_id, "connection": "close"})
+    status = client.getresponse().status
+    client.close()
+    return status
+
+
+async def test_a_run_from_its_first_word_to_its_last(process: Process) -> None:
+    first, second = process.block.address(), process.block.address()
+    process.serve(first)
+    assert await process.hear() == Listening()
+    process.order(Start(time.monotonic()))
+    assert get(first, "r-0-1") == 200
+    process.order(Open("echo", 2, second))
+    assert await process.hear() == Opened("echo", 2)
+    process.order(Retire("echo", 1, 0.1))
+    assert get(second, "r-3-4097") == 200
+    process.order(Take([(0, 0)]))
+    taken = await process.hear()
+    assert isinstance(taken, Taken)
+    assert [(each.worker, each.index, each.received[1], each.executed[1]) for each in taken.chunks] == [(0, 0, 1, 1)]
+    process.order(Take(rest=True))
+    taken = await process.hear()
+    assert [(each.worker, each.index, each.received[1], each.executed[1]) for each in taken.chunks] == [(3, 1, 1, 1)]
+    with pytest.raises(ConnectionRefusedError):
+        get(first, "r-0-2")
+    with socket.create_connection((second, APP_PORT), 5) as idle:
+        process.order(Stop())
+        assert await process.hear() is None
+        with pytest.raises(ConnectionResetError):
+            idle.recv(1)
+    assert await process.child.wait() == 0
+    cells = [cell for traffic in process.traffic for cell in traffic.cells]
+    assert {(cell.instance, cell.received, cell.executed, cell.answers["200"]) for cell in cells} == {
+        (1, 1, 1, 1), (2, 1, 1, 1),
+    }  # fmt: skip
+    assert process.traffic[-1].cpu_s > 0
+    assert not process.child.log
+
+
+async def test_traffic_is_told_several_times_a_second(process: Process) -> None:
+    process.serve(process.block.address())
+    await process.hear()
+    began = time.monotonic()
+    process.order(Start(began))
+    for _ in range(3):
+        assert isinstance(decoder.decode(await process.child.hear()), Traffic)
+    assert time.monotonic() - began >= 0.5
+
+
+async def test_it_ends_with_its_orders(process: Process) -> None:
+    address = process.block.address()
+    process.serve(address)
+    await process.hear()
+    assert process.child._process.stdin is not None
+    process.child._process.stdin.close()
+    assert await process.child.wait() == 0
+    with pytest.raises(ConnectionRefusedError):
+        get(address, "r-0-1")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nonsense", "malformed"),
+        ('{"type":"nonsense"}', "nonsense"),
+        ('{"type":"take"}', "the first line is serve"),
+        (
+            json.dumps({"type": "serve", "scenario": "name: 1", "run": "r", "addresses": {}, "port": 1, "bin_s": 0.1}),
+            "load",
+        ),
+        (
+            json.dumps(
+                {
+                    "type": "serve",
+                    "scenario": text(),
+                    "run": "r",
+                    "addresses": {"echo": ["192.0.2.1"]},
+                    "port": 1,
+                    "bin_s": 1,
+                }
+            ),
+            "cannot listen on 192.0.2.1:1",
+        ),
+    ],
+)
+async def test_what_cannot_be_done_is_trouble_and_ends_it(process: Process, line: str, said: str) -> None:
+    process.child.tell(line.encode())
+    trouble = await process.hear()
+    assert isinstance(trouble, Trouble)
+    assert said in trouble.message
+    assert await process.child.wait() == 1
