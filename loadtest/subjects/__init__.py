@@ -1,0 +1,1 @@
+"""What can stand between the generator and the origins, started and ended by the run."""

@@ -1,0 +1,131 @@
+"""What is Envoy's alone: whom it repeats, the time of a whole request, and the mTLS pair."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from loadtest.subjects.envoy import Envoy
+from tests.loadtest.subjects.proxied import Proxied, running, until
+
+PAIR = pytest.mark.parametrize("name", ["envoy", "envoy-mtls"])
+
+
+@PAIR
+async def test_a_write_is_repeated_after_a_code_as_in_istio(name: str, tmp_path: Path) -> None:
+    async with running(name, tmp_path, instances=2, retries=2, retry_codes=[503]) as proxied:
+        for backend in proxied.backends:
+            backend.mood = "503"
+        assert (await proxied.call("POST"))[0] == 503
+        assert [method for method, _ in proxied.seen] == ["POST"] * 3
+
+
+async def test_a_write_is_not_repeated_after_a_reset(tmp_path: Path) -> None:
+    async with running("envoy", tmp_path, retries=2, retry_codes=[503]) as proxied:
+        for backend in proxied.backends:
+            backend.mood = "reset"
+        assert (await proxied.call("POST"))[0] == 503
+        assert len(proxied.seen) == 1
+
+
+async def test_in_a_pair_a_write_is_repeated_after_a_reset_that_the_second_answers_503(tmp_path: Path) -> None:
+    async with running("envoy-mtls", tmp_path, instances=2, retries=2, retry_codes=[503]) as proxied:
+        for backend in proxied.backends:
+            backend.mood = "reset"
+        assert (await proxied.call("POST"))[0] == 503
+        assert len(proxied.seen) == 3
+
+
+@PAIR
+async def test_a_write_is_not_repeated_when_it_has_no_answer_in_time(name: str, tmp_path: Path) -> None:
+    async with running(name, tmp_path, instances=2, attempt_timeout="100ms", retries=2, retry_codes=[503]) as proxied:
+        for backend in proxied.backends:
+            backend.mood = "hang"
+        assert (await proxied.call("POST"))[0] == 504
+        assert len(proxied.seen) == 1
+
+
+@PAIR
+async def test_the_time_of_a_whole_request_includes_its_repetitions(name: str, tmp_path: Path) -> None:
+    async with running(name, tmp_path, instances=2, timeout="350ms", attempt_timeout="200ms", retries=10) as proxied:
+        for backend in proxied.backends:
+            backend.mood = "hang"
+        assert (await proxied.call())[0] == 504
+        assert len(proxied.seen) == 2
+
+
+async def test_an_instance_that_fails_in_a_row_is_left_alone(tmp_path: Path) -> None:
+    async with running("envoy", tmp_path, retries=2, retry_codes=[503]) as proxied:
+        proxied.backends[0].mood = "503"
+        assert {status for status, _ in await proxied.calls(60)} == {200}
+        assert len(proxied.backends[0].seen) == 5
+
+
+async def test_the_server_of_a_pair_accepts_nobody_but_the_client(tmp_path: Path) -> None:
+    async with running("envoy-mtls", tmp_path, instances=1) as proxied:
+        assert (await proxied.call())[0] == 200
+        server = server_of(proxied)
+        identities = tmp_path / "identities"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(identities / "client" / "ca.crt")
+        assert not await is_served(server, None), "a plain caller"
+        assert not await is_served(server, context), "a caller without a certificate"
+        context.load_cert_chain(identities / "echo" / "tls.crt", identities / "echo" / "tls.key")
+        assert not await is_served(server, context), "a caller with another identity"
+        context.load_cert_chain(identities / "client" / "tls.crt", identities / "client" / "tls.key")
+        assert await is_served(server, context), "the client's identity"
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        assert not await is_served(server, context), "TLS 1.2"
+        assert len(proxied.seen) == 2
+
+
+async def test_the_client_of_a_pair_refuses_a_server_with_another_identity(tmp_path: Path) -> None:
+    async with running("envoy-mtls", tmp_path, instances=1) as proxied:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        identity = tmp_path / "identities" / "client"
+        context.load_cert_chain(identity / "tls.crt", identity / "tls.key")
+        subject = proxied.subject
+        assert isinstance(subject, Envoy)
+        stranger = await proxied.add()
+        served = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if await reader.read(1):
+                served.set()
+            writer.close()
+
+        address = (stranger.address[0], 15006)
+        async with await asyncio.start_server(serve, *address, ssl=context):
+            subject._servers[stranger.address] = address
+            proxied.backends.remove(proxied.backends[0])
+            await subject.update(proxied.origins)
+
+            async def is_refused() -> bool:
+                return (await proxied.call())[0] == 503
+
+            await until(is_refused)
+        assert not served.is_set()
+
+
+def server_of(proxied: Proxied) -> tuple[str, int]:
+    assert isinstance(proxied.subject, Envoy)
+    return proxied.subject._servers[proxied.backends[0].address]
+
+
+async def is_served(address: tuple[str, int], context: ssl.SSLContext | None) -> bool:
+    """Whether a request that is sent there is answered."""
+    try:
+        reader, writer = await asyncio.open_connection(*address, ssl=context)
+    except OSError:
+        return False
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: echo.load\r\nX-Request-Id: a\r\n\r\n")
+        return (await reader.readline()).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+    finally:
+        writer.transport.abort()
