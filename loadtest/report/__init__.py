@@ -1,0 +1,1 @@
+"""Results as people read them: a live line, tables, and a page."""
