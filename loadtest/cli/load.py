@@ -1,0 +1,93 @@
+"""`meshload load`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from loadtest.cli.failure import Failure
+from loadtest.cli.options import DEFAULT_OUT, Out
+from loadtest.cli.perform import one_by_one, perform
+from loadtest.compare import Chosen
+from loadtest.scenario.load import ScenarioError, parse
+from loadtest.subjects import choice
+
+
+def load(
+    url: Annotated[str, typer.Argument(metavar="URL", help="http://HOST:PORT/PATH of something that is there.")],
+    rate: Annotated[
+        str | None,
+        typer.Option("--rate", "-R", metavar="N/s", help="Requests per second, sent when due, as in 500/s or 5k/s."),
+    ] = None,
+    callers: Annotated[
+        int | None,
+        typer.Option("--callers", "-c", min=1, help="Instead: so many callers, each sends when it was answered."),
+    ] = None,
+    for_: Annotated[str, typer.Option("--for", "-d", metavar="TIME", help="How long: 10s, 5m.")] = "10s",
+    method: Annotated[str, typer.Option("--method", "-X", metavar="METHOD", help="The request's method.")] = "GET",
+    header: Annotated[
+        list[str] | None,
+        typer.Option("--header", "-H", metavar="NAME:VALUE", help="A header; several times if need be."),
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", metavar="TEXT", help="The request's body.")] = None,
+    connections: Annotated[int, typer.Option("--connections", min=1, help="At most so many with --rate.")] = 128,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Generator processes.")] = 1,
+    arrivals: Annotated[
+        str, typer.Option("--arrivals", metavar="uniform|poisson", help="How they are spread.")
+    ] = "uniform",
+    timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="For each request.")] = "5s",
+    keep_alive: Annotated[bool, typer.Option("--keep-alive/--no-keep-alive", help="Use connections again.")] = True,
+    out: Out = DEFAULT_OUT,
+) -> None:
+    """Put load on an address, without a scenario file.
+
+    meshload load http://127.0.0.1:8080/items --rate 500/s --for 30s
+    meshload load http://127.0.0.1:8080/ --callers 32
+    """
+    if (rate is None) == (callers is None):
+        raise Failure("exactly one of --rate and --callers is given: --rate 500/s, or --callers 32")
+    address, path = split(url)
+    choice.check([address])
+    request: dict[str, Any] = {"method": method, "path": path, "headers": dict(map(_header, header or ()))}
+    if text is not None:
+        request["text"] = text
+    phase: dict[str, Any] = {"for": for_, **({"rate": rate} if rate is not None else {"callers": callers})}
+    written = yaml.safe_dump(
+        {
+            "name": "load",
+            "load": {
+                "mode": "open" if rate is not None else "closed",
+                "arrivals": arrivals,
+                "connections": connections,
+                "keep_alive": keep_alive,
+                "timeout": timeout,
+                "processes": processes,
+                "requests": [request],
+                "phases": [phase],
+            },
+        },
+        sort_keys=False,
+    )
+    try:
+        scenario = parse(written, "options")
+    except ScenarioError as error:
+        raise Failure("\n".join(f"{problem.path}: {problem.message}" for problem in error.problems)) from None
+    perform([Chosen(written, scenario, [address])], 1, out, "load", one_by_one, pin=False)
+
+
+def split(url: str) -> tuple[str, str]:
+    """`http://HOST:PORT` and the path with its query of a URL; Failure when it has no such beginning."""
+    scheme, found, rest = url.partition("://")
+    if not found or not rest:
+        raise Failure(f"{url}: an address is http://HOST:PORT/PATH")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority}", slash + path if slash else "/"
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, found, value = line.partition(":")
+    if not found or not name.strip():
+        raise Failure(f"--header {line!r}: a header is NAME:VALUE")
+    return name.strip(), value.strip()

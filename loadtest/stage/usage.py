@@ -1,0 +1,34 @@
+"""What the processes of a subject used of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psutil
+
+from loadtest.process import Child
+from loadtest.results.model import Usage
+
+
+class Meter:
+    """Time and memory of processes, from when each was first seen; one that ended counts with what was seen last."""
+
+    def __init__(self) -> None:
+        self._began: dict[int, float] = {}
+        self._seen: dict[int, Usage] = {}
+
+    def look(self, children: Sequence[Child]) -> None:
+        for child in children:
+            try:
+                process = psutil.Process(child.pid)
+                with process.oneshot():
+                    times = process.cpu_times()
+                    rss = process.memory_info().rss
+            except psutil.Error:
+                continue
+            spent = times.user + times.system
+            began = self._began.setdefault(child.pid, spent)
+            self._seen[child.pid] = Usage(name=child.name, cpu_s=spent - began, rss_bytes=rss)
+
+    def usage(self) -> list[Usage]:
+        return list(self._seen.values())
