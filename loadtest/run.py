@@ -105,22 +105,18 @@ async def _stage(trial: Trial, state: _State, is_ours: bool) -> AsyncIterator[tu
         block = Block()
         stack.callback(block.release)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshload-")))
+        workers = Workers(lambda worker, report: _merge(state, workers, worker, report))
+        stack.push_async_callback(workers.end)
+        await workers.begin(scenario.load.processes, ours)
         instances = Instances(scenario, block, state.traffic.add)
         stack.push_async_callback(instances.end)
         if is_ours:
             await instances.begin(trial.text, state.ledger.run, state.sums.bin_s, ours)
         subject = choice.make(trial.subject, Place(folder, block, theirs))
         stack.push_async_callback(subject.stop)
-        entries = await subject.start(
-            instances.now if is_ours else dict.fromkeys(scenario.origins, ()), scenario.policy
-        )
-
-        def on_report(worker: int, report: Report) -> None:
-            _merge(state, workers, worker, report)
-
-        workers = Workers(on_report)
-        stack.push_async_callback(workers.end)
-        await workers.begin(trial.text, state.ledger.run, scenario.load.processes, entries, state.sums.bin_s, ours)
+        origins = instances.now if is_ours else dict.fromkeys(scenario.origins, ())
+        entries = await subject.start(origins, scenario.policy)
+        await workers.prepare(trial.text, state.ledger.run, entries, state.sums.bin_s)
         yield subject, instances, workers
 
 

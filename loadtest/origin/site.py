@@ -37,6 +37,7 @@ class Site:
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
         self._whole: str | None = None
+        self._is_over = False
         self._sock: socket.socket
         self._server: asyncio.Server | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -56,7 +57,7 @@ class Site:
         self._close_listener()
         for connection in list(self._connections):
             connection.retire()
-        self.clock.at(monotonic() + grace_s, self._crash, None)
+        self.clock.at(monotonic() + grace_s, self._finish, None)
 
     def end(self) -> None:
         """Everything ends at once."""
@@ -64,7 +65,7 @@ class Site:
         if self._listening is not None:
             self._listening.cancel()
         self._close_listener()
-        self._crash(None)
+        self._finish(None)
 
     # What connections tell.
 
@@ -72,7 +73,7 @@ class Site:
         self._connections.add(connection)
         if self._whole == "black_hole":  # accepted by the kernel before
             connection.darken()
-        elif self._whole == "refuse":  # by the event loop, in the turn in which listening ended
+        elif self._whole == "refuse" or self._is_over:  # by the event loop, in the turn in which listening ended
             connection.reset()
 
     def on_lost(self, connection: Connection) -> None:
@@ -97,7 +98,7 @@ class Site:
             self._darken()
         elif whole == "refuse":
             self._close_listener()
-            self._crash(None)
+            self._crash()
         if before == "refuse" and not self.is_retiring:
             self._listening = self._loop.create_task(self._listen_again())
 
@@ -113,7 +114,11 @@ class Site:
         for connection in list(self._connections):
             connection.heal()
 
-    def _crash(self, _: None) -> None:
+    def _finish(self, _: None) -> None:
+        self._is_over = True
+        self._crash()
+
+    def _crash(self) -> None:
         self.instance.crash()
         for connection in list(self._connections):
             connection.reset()

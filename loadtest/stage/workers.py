@@ -20,17 +20,18 @@ class Workers:
         self._on_report = on_report
         self._speakers: list[Speaker[FromWorker]] = []
 
-    async def begin(
-        self, text: str, run: str, count: int, entries: Mapping[str, Entry], bin_s: float, cores: Sequence[int]
-    ) -> None:
+    async def begin(self, count: int, cores: Sequence[int]) -> None:
+        """The processes are begun when this returns, and come to themselves while others are."""
+        for number in range(count):
+            name = f"generator {number + 1}"
+            self._speakers.append(await Speaker.begin(name, "loadtest.client", FromWorker, cores))
+
+    async def prepare(self, text: str, run: str, entries: Mapping[str, Entry], bin_s: float) -> None:
         """All are ready to start when this returns."""
         targets = {origin: _addresses(entry) for origin, entry in entries.items()}
         hosts = {origin: entry.host for origin, entry in entries.items()}
-        for number in range(count):
-            speaker: Speaker[FromWorker] = await Speaker.begin(
-                f"generator {number + 1}", "loadtest.client", FromWorker, cores
-            )
-            self._speakers.append(speaker)
+        count = len(self._speakers)
+        for number, speaker in enumerate(self._speakers):
             speaker.tell(
                 Work(scenario=text, run=run, worker=number, workers=count, targets=targets, hosts=hosts, bin_s=bin_s)
             )

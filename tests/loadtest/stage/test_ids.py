@@ -87,7 +87,8 @@ async def ledger(method: str, times: int, faults: list[dict[str, object]] | None
         await instances.begin(text, RUN, 0.25, ())
         origin = instances.now["echo"][0].address
         async with middle(origin, times) as entry:
-            await workers.begin(text, RUN, 1, {"echo": Entry([entry], "echo")}, 0.25, ())
+            await workers.begin(1, ())
+            await workers.prepare(text, RUN, {"echo": Entry([entry], "echo")}, 0.25)
             at = monotonic()
             instances.start(at)
             workers.start(at)
