@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-cluster lint format bench profile clean
+.PHONY: demo test test-cluster lint format bench profile suite clean
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "meshproxy needs Python 3.11 or newer with the venv module (Debian: apt install python3-venv)" >&2; exit 1; }
@@ -41,6 +41,11 @@ bench: $(READY)
 profile: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group bench
 	@$(BIN)/python -m tests.bench profile
+
+# The table of the README: every scenario against every subject. ROUNDS=1 takes some ten minutes, for each round.
+ROUNDS ?= 1
+suite: $(READY)
+	@$(BIN)/meshload compare suite --subjects direct,meshproxy,envoy,haproxy --rounds $(ROUNDS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

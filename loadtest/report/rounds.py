@@ -102,11 +102,24 @@ def verdict(comparison: Comparison) -> str:
 
 def unsound(rounds: Sequence[Result]) -> list[str]:
     """Why these results are not what they seem: runs cut short, with problems, or limited by the generator itself."""
+    limits = [
+        f"{_where(rounds, each)}: meshload itself was the limit: {why}"
+        for each in rounds
+        for why in each.generator.limited
+    ]
+    return broken(rounds) + limits
+
+
+def broken(rounds: Sequence[Result]) -> list[str]:
+    """Runs cut short, or with problems, and why."""
     found = []
     for each in rounds:
-        where = f"{each.subject}, round {each.round}" if len(rounds) > 1 or each.round > 1 else each.subject
+        where = _where(rounds, each)
         if each.interrupted:
             found.append(f"{where}: the run was interrupted; it was meant to last {seconds(each.duration_s)}.")
         found += [f"{where}: {problem}" for problem in each.problems]
-        found += [f"{where}: meshload itself was the limit: {why}" for why in each.generator.limited]
     return found
+
+
+def _where(rounds: Sequence[Result], one: Result) -> str:
+    return f"{one.subject}, round {one.round}" if len(rounds) > 1 or one.round > 1 else one.subject

@@ -13,6 +13,9 @@ from loadtest.results.model import Comparison, Generator, Result
 from loadtest.scenario.units import rate, size
 from loadtest.scenario.words import plural
 
+LIMITED = "~ meshload late"
+"""Beside figures of which a part is the generator's own."""
+
 Number = Callable[[float], str]
 
 
@@ -49,7 +52,10 @@ def comparison(found: Comparison) -> Sheet:
     ]
     most = most_rounds(found)
     note = f"Medians of {most} rounds, with least and most in brackets. " if most > 1 else ""
-    return Sheet("All at a glance", names, rows, note + "Success, and p99 of what succeeded.")
+    note += "Success, and p99 of what succeeded."
+    if any(not each.is_judged and each.verdicts for each in found.results):
+        note += " Expectations without colour are not for that subject, and not judged."
+    return Sheet("All at a glance", names, rows, note)
 
 
 def _overall(rounds: Rounds) -> list[Bit]:
@@ -58,18 +64,16 @@ def _overall(rounds: Rounds) -> list[Bit]:
     twice = sum(each.ledger.writes_executed_twice for each in rounds)
     if twice:
         bits.append(Bit(f"{plural(twice, 'write')} twice", tone="bad"))
-    if any(each.interrupted or each.problems or each.generator.limited for each in rounds):
+    if any(each.interrupted or each.problems for each in rounds):
         bits.append(Bit("! see the notes", tone="bad"))
+    if any(each.generator.limited for each in rounds):
+        bits.append(Bit(LIMITED, tone="quiet"))
     found = judgements(rounds)
     missed = sum(not each.holds for each in found)
     if not found:
         return bits
-    if not found[0].is_judged:
-        return [*bits, Bit("not judged", tone="quiet")]
-    return [
-        *bits,
-        Bit(f"✗ {missed} of {len(found)} missed", tone="bad") if missed else Bit("✓ as expected", tone="good"),
-    ]
+    text = f"✗ {missed} of {len(found)} missed" if missed else "✓ as expected"
+    return [*bits, Bit(text, tone="quiet" if not found[0].is_judged else "bad" if missed else "good")]
 
 
 def verdicts(by_subject: Mapping[str, Rounds]) -> Sheet:

@@ -12,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtest.report import sheets
-from loadtest.report.rounds import by_scenario, unsound, verdict
+from loadtest.report.rounds import broken, by_scenario, unsound, verdict
 from loadtest.report.sheets import Bit, Sheet
 from loadtest.report.words import DASH, latency, percent, printable, seconds
 from loadtest.results.diff import Difference, Measure
 from loadtest.results.medians import Spread
 from loadtest.results.model import Comparison, Result
 from loadtest.scenario.units import rate, size
+from loadtest.scenario.words import plural
 
 _TONES = {"good": "green", "bad": "bold red", "quiet": "dim", "": ""}
 _KINDS = {"worse": "bold red", "better": "green", "warning": "yellow", "incomparable": "yellow"}
@@ -58,9 +59,18 @@ def comparison(found: Comparison) -> RenderableType:
     return Group(_Folding(sheets.comparison(found)), *_warnings(_notes(found)), _text(_said(found), "bold"))
 
 
-def _notes(found: Comparison) -> list[str]:
-    together = [(name, rounds) for name, subjects in by_scenario(found).items() for rounds in subjects.values()]
-    return [f"{name}, {line}" for name, rounds in together for line in unsound(rounds)]
+def _notes(comparison_: Comparison) -> list[str]:
+    together = [(name, rounds) for name, subjects in by_scenario(comparison_).items() for rounds in subjects.values()]
+    found = [f"{name}, {line}" for name, rounds in together for line in broken(rounds)]
+    limited = [each for each in comparison_.results if each.generator.limited]
+    if limited:
+        late_us = max(each.generator.lateness.p99 for each in limited)
+        found.append(
+            f"{sheets.LIMITED}: in {len(limited)} of {plural(len(comparison_.results), 'run')} the generator itself "
+            f"was the limit (late by up to {latency(late_us)} at p99), and some of the latency is its own; the page "
+            "tells each. A quiet machine, a lower rate or a free core helps."
+        )
+    return found
 
 
 def _said(found: Comparison) -> str:
@@ -179,11 +189,18 @@ def markdown(found: Comparison) -> str:
         "|:---|" + "---:|" * len(sheet.columns),
     ]
     lines += [
-        f"| {_escaped(row.label)} | " + " | ".join("<br>".join(map(_marked, cell)) for cell in row.cells) + " |"
+        f"| {_escaped(row.label)} | "
+        + " | ".join("<br>".join(_marked(bit) for bit in cell if _counts(bit)) for cell in row.cells)
+        + " |"
         for row in sheet.rows
     ]
     notes = [f"- {_escaped(note)}" for note in _notes(found)]
     return "\n".join([*lines, "", f"{sheet.note} {_escaped(_said(found))}", *([""] if notes else []), *notes])
+
+
+def _counts(bit: Bit) -> bool:
+    """A document tells figures and what is wrong; what is as it should be needs no words there."""
+    return bit.tone != "good" and not (bit.tone == "quiet" and bit.text.startswith("✓"))
 
 
 def _marked(bit: Bit) -> str:
