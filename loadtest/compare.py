@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from loadtest.report.live import Now
 from loadtest.results.model import SCHEMA, Comparison
-from loadtest.run import RunError, Trial, run
+from loadtest.run import RunError, run
 from loadtest.scenario.model import Scenario
+from loadtest.stage.record import Trial
 
 
 class Chosen(NamedTuple):

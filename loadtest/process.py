@@ -25,8 +25,10 @@ class ChildError(Exception):
     """A child could not be begun, or ended by itself. The message names it and shows its last words."""
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it had ended before
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Child:
@@ -54,10 +56,11 @@ class Child:
         One that `speaks` takes commands on its standard input and reports on its standard output, line by line; of
         another both outputs are log.
         """
+        parent = os.getpid()
         words = [str(word) for word in command]
 
         def prepare() -> None:
-            _die_with_parent()
+            _die_with_parent(parent)
             if cores:
                 os.sched_setaffinity(0, cores)
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from loadtest.cli.failure import WRONG, Failure
+from loadtest.report.words import printable
 from loadtest.subjects.subject import SubjectError
 
 _COMMANDS = {
@@ -75,17 +76,21 @@ def _global(
     it with `meshload run NAME`. To put load on an address that is already
     there: `meshload load http://127.0.0.1:8080 --rate 500/s`.
 
-    Exit status: 0 all expectations hold, 1 some do not (or a diff is worse), 2 something
-    given is wrong and nothing was run, 3 a run could not be made or broke, 130 interrupted.
+    Every option can be set by an environment variable as well; the help of
+    each command names them.
+
+    Exit status: 0 all expectations hold, 1 some do not (or a diff is worse),
+    2 something given is wrong and nothing was run, 3 a run could not be made,
+    broke, or could not be kept, 130 interrupted.
     """
 
 
 def main() -> None:
     """Run meshload."""
     try:
-        app()
+        app(prog_name="meshload")
     except (Failure, SubjectError) as failure:
-        typer.echo(f"error: {failure}", err=True)
+        typer.echo(f"error: {printable(str(failure))}", err=True)
         sys.exit(failure.status if isinstance(failure, Failure) else WRONG)
 
 

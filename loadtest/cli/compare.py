@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from loadtest.cli.failure import Failure
 from loadtest.cli.files import find
 from loadtest.cli.options import DEFAULT_OUT, Markdown, Out, Pin
 from loadtest.cli.perform import perform
@@ -20,7 +21,7 @@ _DEFAULT = "direct,meshproxy,envoy,haproxy"
 def compare(
     scenarios: Annotated[
         list[str],
-        typer.Argument(metavar="SCENARIO...", help="Files, folders, names that `meshload list` shows, or `suite`."),
+        typer.Argument(metavar="SCENARIO", help="Files, folders, names that `meshload list` shows, or `suite`."),
     ],
     subjects: Annotated[
         str | None,
@@ -34,7 +35,10 @@ def compare(
         ),
     ] = None,
     rounds: Annotated[
-        int, typer.Option("--rounds", "-r", min=1, max=100, envvar="MESHLOAD_ROUNDS", help="How often each is run.")
+        int,
+        typer.Option(
+            "--rounds", "-r", min=1, max=100, metavar="N", envvar="MESHLOAD_ROUNDS", help="How often each is run."
+        ),
     ] = 1,
     out: Out = DEFAULT_OUT,
     markdown: Markdown = False,
@@ -44,12 +48,22 @@ def compare(
 
     Medians of the rounds, with their ranges, in one table and on one page.
 
-      meshload compare suite --subjects direct,meshproxy,envoy,haproxy --rounds 3
+      meshload compare suite -s direct,meshproxy,envoy,haproxy --rounds 3
     """
-    asked = [name.strip() for name in subjects.split(",") if name.strip()] if subjects else []
+    asked = _names(subjects) if subjects else []
     chosen = [
         Chosen(text, scenario, asked or list(scenario.subjects) or _DEFAULT.split(","))
         for text, scenario in find(scenarios)
     ]
     choice.check(list(dict.fromkeys(name for each in chosen for name in each.subjects)))
     perform(chosen, rounds, out, "comparison", as_markdown if markdown else table, pin=pin)
+
+
+def _names(subjects: str) -> list[str]:
+    found = [name for each in subjects.split(",") if (name := each.strip())]
+    if not found:
+        raise Failure(f"--subjects {subjects!r} names none")
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise Failure(f"--subjects names {', '.join(twice)} twice: --rounds says how often each is run")
+    return found

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from loadtest.cli.failure import Failure
+from loadtest.cli.screen import say
 from loadtest.report.table import differences
 from loadtest.results.diff import diff as difference
 from loadtest.results.file import FileError, read
@@ -31,11 +31,13 @@ def diff(
 ) -> None:
     """Hold a result against an earlier one. Exit status 1 when something is worse.
 
-    meshload diff main.json branch.json --tolerance 15
+    Only what is further apart than the tolerance and the rounds counts.
+
+      meshload diff main.json branch.json --tolerance 15
     """
     try:
         found = difference(read(old), read(new), tolerance)
     except FileError as error:
         raise Failure(str(error)) from None
-    Console(highlight=False).print(differences(found))
+    say(differences(found))
     raise typer.Exit(int(any(each.is_worse for each in found)))

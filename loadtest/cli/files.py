@@ -40,7 +40,7 @@ def _paths(argument: str) -> list[Path]:
     path = Path(argument)
     if argument == ALL:
         path = SUITE
-    if path.is_dir():
+    if argument and path.is_dir():
         inside = sorted(path.glob("*.yaml"))
         if not inside:
             raise Failure(f"{argument}: no *.yaml file in this folder")
@@ -52,7 +52,10 @@ def _paths(argument: str) -> list[Path]:
         return [known[argument]]
     near = difflib.get_close_matches(argument, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise Failure(f"{argument}: neither a file nor a scenario of meshload; {hint}`meshload list` shows what there is")
+    raise Failure(
+        f"{argument or repr(argument)}: neither a file nor a scenario of meshload; "
+        f"{hint}`meshload list` shows what there is"
+    )
 
 
 def _name(path: Path) -> str:

@@ -19,32 +19,78 @@ def load(
     url: Annotated[str, typer.Argument(metavar="URL", help="http://HOST:PORT/PATH of something that is there.")],
     rate: Annotated[
         str | None,
-        typer.Option("--rate", "-R", metavar="N/s", help="Requests per second, sent when due, as in 500/s or 5k/s."),
+        typer.Option(
+            "--rate",
+            "-R",
+            envvar="MESHLOAD_RATE",
+            metavar="N/s",
+            help="Requests per second, sent when due, as in 500/s or 5k/s.",
+        ),
     ] = None,
     callers: Annotated[
         int | None,
-        typer.Option("--callers", "-c", min=1, help="Instead: so many callers, each sends when it was answered."),
+        typer.Option(
+            "--callers",
+            "-c",
+            min=1,
+            envvar="MESHLOAD_CALLERS",
+            metavar="N",
+            help="Instead: so many callers, each sends when it was answered.",
+        ),
     ] = None,
-    for_: Annotated[str, typer.Option("--for", "-d", metavar="TIME", help="How long: 10s, 5m.")] = "10s",
-    method: Annotated[str, typer.Option("--method", "-X", metavar="METHOD", help="The request's method.")] = "GET",
+    for_: Annotated[
+        str, typer.Option("--for", "-d", envvar="MESHLOAD_FOR", metavar="TIME", help="How long: 10s, 5m.")
+    ] = "10s",
+    method: Annotated[
+        str, typer.Option("--method", "-X", envvar="MESHLOAD_METHOD", metavar="METHOD", help="The request's method.")
+    ] = "GET",
     header: Annotated[
         list[str] | None,
-        typer.Option("--header", "-H", metavar="NAME:VALUE", help="A header; several times if need be."),
+        typer.Option(
+            "--header",
+            "-H",
+            envvar="MESHLOAD_HEADER",
+            metavar="NAME:VALUE",
+            help="A header; several times if need be, with spaces between in the variable.",
+        ),
     ] = None,
-    text: Annotated[str | None, typer.Option("--text", metavar="TEXT", help="The request's body.")] = None,
-    connections: Annotated[int, typer.Option("--connections", min=1, help="At most so many with --rate.")] = 128,
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Generator processes.")] = 1,
+    text: Annotated[
+        str | None, typer.Option("--text", envvar="MESHLOAD_TEXT", metavar="TEXT", help="The request's body.")
+    ] = None,
+    connections: Annotated[
+        int,
+        typer.Option(
+            "--connections", min=1, envvar="MESHLOAD_CONNECTIONS", metavar="N", help="With --rate: at most so many."
+        ),
+    ] = 128,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, envvar="MESHLOAD_PROCESSES", metavar="N", help="Generator processes.")
+    ] = 1,
     arrivals: Annotated[
-        str, typer.Option("--arrivals", metavar="uniform|poisson", help="How they are spread.")
+        str,
+        typer.Option(
+            "--arrivals",
+            envvar="MESHLOAD_ARRIVALS",
+            metavar="uniform|poisson",
+            help="With --rate: how they are spread.",
+        ),
     ] = "uniform",
-    timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="For each request.")] = "5s",
-    keep_alive: Annotated[bool, typer.Option("--keep-alive/--no-keep-alive", help="Use connections again.")] = True,
+    timeout: Annotated[
+        str, typer.Option("--timeout", envvar="MESHLOAD_TIMEOUT", metavar="TIME", help="For each request.")
+    ] = "5s",
+    keep_alive: Annotated[
+        bool, typer.Option("--keep-alive/--no-keep-alive", envvar="MESHLOAD_KEEP_ALIVE", help="Use connections again.")
+    ] = True,
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Put load on an address, without a scenario file.
 
-    meshload load http://127.0.0.1:8080/items --rate 500/s --for 30s
-    meshload load http://127.0.0.1:8080/ --callers 32
+    At a rate, whatever becomes of the requests, or as fast as so many callers
+    are answered:
+
+      meshload load http://127.0.0.1:8080/items --rate 500/s --for 30s
+
+      meshload load http://127.0.0.1:8080/ --callers 32
     """
     if (rate is None) == (callers is None):
         raise Failure("exactly one of --rate and --callers is given: --rate 500/s, or --callers 32")
@@ -82,8 +128,11 @@ def split(url: str) -> tuple[str, str]:
     scheme, found, rest = url.partition("://")
     if not found or not rest:
         raise Failure(f"{url}: an address is http://HOST:PORT/PATH")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority}", slash + path if slash else "/"
+    if "#" in rest:
+        raise Failure(f"{url}: what is behind # is not sent to a server (RFC 9110 4.2.5); leave it away")
+    authority = rest.partition("/")[0].partition("?")[0]
+    path = rest.removeprefix(authority)
+    return f"{scheme}://{authority}", path if path.startswith("/") else f"/{path}"
 
 
 def _header(line: str) -> tuple[str, str]:

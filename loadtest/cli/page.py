@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from loadtest.cli.failure import Failure
+from loadtest.cli.screen import say
 from loadtest.report.page import render
-from loadtest.results.file import FileError, read
+from loadtest.results.file import FileError, put, read
 from loadtest.results.model import SCHEMA, Comparison
 
 
 def page(
-    results: Annotated[list[Path], typer.Argument(metavar="RESULT.json...", help="What earlier calls wrote.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The page.")] = Path("page.html"),
+    results: Annotated[list[Path], typer.Argument(metavar="RESULT.json", help="What earlier calls wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", envvar="MESHLOAD_PAGE", metavar="FILE", help="The page.")] = Path(
+        "page.html"
+    ),
 ) -> None:
     """Make a page of earlier results, of several files together if you like."""
     try:
@@ -29,5 +32,8 @@ def page(
         [failure for each in read_ for failure in each.failures],
         any(each.interrupted for each in read_),
     )
-    out.write_text(render(together), encoding="utf-8")
-    typer.echo(out)
+    try:
+        put(render(together).encode(), out)
+    except FileError as error:
+        raise Failure(str(error)) from None
+    say(str(out))

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,16 +13,19 @@ import typer
 from rich.console import Console, Group, RenderableType
 
 from loadtest.cli.failure import BROKEN, INTERRUPTED
+from loadtest.cli.folder import Folder
+from loadtest.cli.screen import aside, say
 from loadtest.compare import Chosen, Turn, compare
 from loadtest.report.live import LiveLine, Now
 from loadtest.report.page import render
 from loadtest.report.table import single
-from loadtest.results.file import write
+from loadtest.results.file import encode
 from loadtest.results.model import Comparison
 from loadtest.scenario.explain import doubts
 
 Show = Callable[[Comparison], RenderableType]
 """What of it is printed on standard output; plain text is printed as it is."""
+_RESULT, _PAGE = "result.json", "page.html"
 
 
 def perform(chosen: Sequence[Chosen], rounds: int, out: Path, name: str, show: Show, *, pin: bool) -> NoReturn:
@@ -31,32 +33,34 @@ def perform(chosen: Sequence[Chosen], rounds: int, out: Path, name: str, show: S
 
     Ends the command with its exit status.
     """
-    screen = Console(stderr=True, highlight=False)
-    folder = out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}"
-    folder.mkdir(parents=True, exist_ok=False)
+    screen = aside()
+    folder = Folder(out, name, lambda told: _tell(screen, told))
     for each in chosen:
         for doubt in doubts(each.scenario):
-            screen.print(f"{each.scenario.name}: {doubt}", style="yellow", highlight=False, markup=False)
+            screen.print(f"{each.scenario.name}: {doubt}", style="yellow", markup=False)
 
     def keep(comparison: Comparison) -> None:
-        write(comparison, folder / "result.json")
+        folder.put(_RESULT, encode(comparison))
 
     comparison = asyncio.run(_all(chosen, rounds, keep, screen, pin=pin))
-    (folder / "page.html").write_text(render(comparison), encoding="utf-8")
-    shown = show(comparison)
-    if isinstance(shown, str):
-        typer.echo(shown)
-    else:
-        Console(highlight=False).print(shown)
+    folder.put(_PAGE, render(comparison).encode())
+    say(show(comparison))
     for failure in comparison.failures:
-        screen.print(failure, style="red", markup=False)
-    screen.print(f"{folder}/page.html", f"{folder}/result.json", sep="\n", soft_wrap=True)
-    raise typer.Exit(_status(comparison))
+        _tell(screen, failure)
+    if comparison.interrupted and not comparison.results:
+        _tell(screen, "interrupted before anything was measured")
+    for path in folder.kept:
+        screen.print(str(path), soft_wrap=True, markup=False)
+    raise typer.Exit(_status(comparison, is_kept=len(folder.kept) == len((_RESULT, _PAGE))))
 
 
 def one_by_one(comparison: Comparison) -> RenderableType:
     """Every result by itself."""
     return Group(*(single(result) for result in comparison.results))
+
+
+def _tell(screen: Console, trouble: str) -> None:
+    screen.print(trouble, style="red", markup=False, soft_wrap=True)
 
 
 async def _all(
@@ -65,7 +69,8 @@ async def _all(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            loop.add_signal_handler(number, stop.set)
 
     @contextlib.contextmanager
     def show(turn: Turn) -> Iterator[Callable[[Now], None]]:
@@ -79,11 +84,11 @@ async def _all(
     return await compare(chosen, rounds, stop, show, keep, pin=pin)
 
 
-def _status(comparison: Comparison) -> int:
+def _status(comparison: Comparison, *, is_kept: bool) -> int:
     """The exit status: see the help of meshload."""
     if comparison.interrupted:
         return INTERRUPTED
-    if comparison.failures or any(result.problems for result in comparison.results):
+    if comparison.failures or any(result.problems for result in comparison.results) or not is_kept:
         return BROKEN
     judged = [result for result in comparison.results if result.is_judged]
     return 0 if all(verdict.holds for result in judged for verdict in result.verdicts) else 1

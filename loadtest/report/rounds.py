@@ -10,7 +10,7 @@ import msgspec
 from loadtest.report.words import count, seconds
 from loadtest.results import medians
 from loadtest.results.model import SCHEMA, Comparison, Result
-from loadtest.scenario.words import join
+from loadtest.scenario.words import join, plural
 
 Rounds = list[Result]
 _MOST_NAMED = 4
@@ -75,7 +75,14 @@ def judgements(rounds: Sequence[Result]) -> list[Judgement]:
 
 
 def verdict(comparison: Comparison) -> str:
-    """How many expectations hold, and who misses the others, in a sentence."""
+    """How many expectations hold, who misses the others, and whether anything broke, in a sentence or two."""
+    broke = sum(bool(each.problems) for each in comparison.results) + len(comparison.failures)
+    return _verdict(comparison) + (
+        f" {plural(broke, 'run')} broke: what was measured there tells little." if broke else ""
+    )
+
+
+def _verdict(comparison: Comparison) -> str:
     total: dict[str, int] = {}
     missed: dict[str, list[str]] = {}
     for scenario, by_subject in by_scenario(comparison).items():

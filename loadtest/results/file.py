@@ -23,8 +23,17 @@ class _Head(msgspec.Struct):
 
 
 def write(comparison: Comparison, path: Path) -> None:
+    """As `put` does it."""
+    put(encode(comparison), path)
+
+
+def encode(comparison: Comparison) -> bytes:
+    """What `read` reads."""
+    return msgspec.json.encode(comparison)
+
+
+def put(data: bytes, path: Path) -> None:
     """Replaces the file at once: whoever reads it, or ends this process meanwhile, finds the old one or the new one."""
-    data = msgspec.json.encode(comparison)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:

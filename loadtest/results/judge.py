@@ -57,9 +57,9 @@ def _success(least: float, part: Part, when: str) -> Verdict:
 
 
 def _percent(measured: float, least: float) -> str:
-    """With as many decimals as it takes to be on the right side of what was expected."""
+    """Cut as in every table, with as many decimals as it takes to be on the right side of what was expected."""
     for decimals in range(2, 6):
-        text = f"{measured:.{decimals}f}"
+        text = f"{math.floor(measured * 10**decimals + 1e-6) / 10**decimals:.{decimals}f}"
         if (float(text) >= least) == (measured >= least):
             break
     return f"{text} %"

@@ -22,11 +22,11 @@ class Changes:
         self._workers = workers
         self._telling = asyncio.Lock()
 
-    async def carry_out(self, began: float) -> None:
-        """Returns when all have been carried out; an error of the first that fails."""
-        async with asyncio.TaskGroup() as group:
-            for change in self._scenario.changes:
-                group.create_task(self._one(change, began + change.at))
+    async def carry_out(self, began: float) -> list[Exception]:
+        """Returns when all were due: why some failed, which does not keep the others from their time."""
+        doing = (self._one(change, began + change.at) for change in self._scenario.changes)
+        found = await asyncio.gather(*doing, return_exceptions=True)
+        return [error for error in found if isinstance(error, Exception)]
 
     async def _one(self, change: Change, at: float) -> None:
         await asyncio.sleep(max(0.0, at - monotonic()))

@@ -34,17 +34,18 @@ class Instances:
     """All instances of a scenario's origins: begun, replaced, asked what they did.
 
     `now` are those that requests may go to, by origin; `addresses` of all that ever were. `on_traffic` gets what they
-    saw.
+    saw. `trouble` says why their process ended; empty while it goes on.
     """
 
     def __init__(self, scenario: Scenario, block: Block, on_traffic: Callable[[list[TrafficCell]], None]) -> None:
         self.now: dict[str, list[Instance]] = {}
         self.addresses: dict[tuple[str, int], str] = {}
         self.unknown = 0
+        self.trouble = ""
         self._block = block
         self._on_traffic = on_traffic
         self._begun = {name: origin.instances for name, origin in scenario.origins.items()}
-        self._answers: asyncio.Queue[Opened | Taken] = asyncio.Queue()
+        self._answers: asyncio.Queue[Opened | Taken | None] = asyncio.Queue()
         self._asking = asyncio.Lock()
         self._working = 0
         self._heard = asyncio.Event()
@@ -69,13 +70,19 @@ class Instances:
         return Instance(number, (address, APP_PORT))
 
     async def _listen(self, speaker: Speaker[FromOrigin]) -> None:
-        async for message in speaker.all():
-            if isinstance(message, Traffic):
-                self._working = message.working
-                self._heard.set()
-                self._on_traffic(message.cells)
-            elif isinstance(message, Opened | Taken):
-                self._answers.put_nowait(message)
+        try:
+            while True:
+                message = await speaker.hear()
+                if isinstance(message, Traffic):
+                    self._working = message.working
+                    self._heard.set()
+                    self._on_traffic(message.cells)
+                elif isinstance(message, Opened | Taken):
+                    self._answers.put_nowait(message)
+        except ChildError as error:
+            self.trouble = str(error)
+            self._heard.set()
+            self._answers.put_nowait(None)
 
     def start(self, at: float) -> None:
         self._tell(Start(at=at))
@@ -96,7 +103,7 @@ class Instances:
         """Returns when a report says that nothing is in work any more, or after this time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                while True:
+                while not self.trouble:
                     self._heard.clear()
                     await self._heard.wait()
                     if not self._working:
@@ -113,11 +120,15 @@ class Instances:
 
     async def _answer(self, kind: type[Opened | Taken]) -> Opened | Taken:
         """The answer to what was just asked; one question at a time is under way."""
+        if self.trouble:
+            raise ChildError(self.trouble)
         try:
             answer = await asyncio.wait_for(self._answers.get(), _ANSWER_S)
         except TimeoutError:
             words = self._speaker.child.last_words() if self._speaker else ""
             raise ChildError(f"origin did not answer within {_ANSWER_S:g} s:\n{words}") from None
+        if answer is None:
+            raise ChildError(self.trouble)
         if not isinstance(answer, kind):
             raise ChildError(f"origin answered {type(answer).__name__}, not {kind.__name__}")
         return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -39,11 +39,3 @@ class Speaker(Generic[Heard]):
         if isinstance(message, Trouble):
             raise ChildError(f"{self.child.name}: {message.message}")
         return message
-
-    async def all(self) -> AsyncIterator[Heard]:
-        """Messages until it ends, which is not an error here."""
-        while line := await self.child.hear():
-            message: Heard = self._decode(line)
-            if isinstance(message, Trouble):
-                raise ChildError(f"{self.child.name}: {message.message}")
-            yield message

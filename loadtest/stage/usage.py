@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import psutil
@@ -22,6 +23,8 @@ class Meter:
             try:
                 process = psutil.Process(child.pid)
                 with process.oneshot():
+                    if process.ppid() != os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                        continue  # it has ended: that number is another process's, or has no memory any more
                     times = process.cpu_times()
                     rss = process.memory_info().rss
             except psutil.Error:

@@ -12,11 +12,9 @@ from loadtest.subjects.subject import Entry
 
 
 class Workers:
-    """All generator processes. `on_report` gets (worker, Report) of each; `latest` holds each one's last."""
+    """All generator processes. `on_report` gets (worker, Report) of each."""
 
     def __init__(self, on_report: Callable[[int, Report], None]) -> None:
-        self.latest: dict[int, Report] = {}
-        self.sent = 0
         self._on_report = on_report
         self._speakers: list[Speaker[FromWorker]] = []
 
@@ -61,10 +59,8 @@ class Workers:
         while True:
             message = await speaker.hear()
             if isinstance(message, Report):
-                self.latest[number] = message
                 self._on_report(number, message)
             elif isinstance(message, Done):
-                self.sent += message.sent
                 return
 
     def _tell(self, message: Start | Retarget | Stop) -> None:

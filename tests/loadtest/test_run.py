@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import psutil
 import pytest
@@ -10,8 +13,13 @@ import yaml
 from loadtest.report.live import Now
 from loadtest.results.histogram import Histogram
 from loadtest.results.model import Result
-from loadtest.run import Trial, run
+from loadtest.run import RunError, run
 from loadtest.scenario.load import parse
+from loadtest.scenario.model import Policy
+from loadtest.stage.record import Trial
+from loadtest.subjects import choice
+from loadtest.subjects.direct import Direct
+from loadtest.subjects.subject import Entry, Origins
 
 
 def written(**fields: object) -> str:
@@ -26,8 +34,16 @@ def ignore(_: Now) -> None:
     pass
 
 
-async def result(text: str, subject: str = "direct") -> Result:
-    found = await run(Trial(text, parse(text), subject), asyncio.Event(), ignore)
+def kill(module: str) -> None:
+    """The run's processes of that name, unless they have gone meanwhile."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if module in child.cmdline():
+                child.kill()
+
+
+async def result(text: str, subject: str = "direct", watch: Callable[[Now], None] = ignore) -> Result:
+    found = await run(Trial(text, parse(text), subject), asyncio.Event(), watch)
     assert psutil.Process().children(recursive=True) == []
     return found
 
@@ -113,13 +129,46 @@ async def test_a_run_that_is_cancelled_leaves_nothing_running() -> None:
 async def test_a_process_of_the_run_that_ends_is_a_problem_of_its_result() -> None:
     text = written()
 
-    def watch(_: Now) -> None:
-        for child in psutil.Process().children():
-            if "loadtest.client" in child.cmdline():
-                child.kill()
-
-    found = await run(Trial(text, parse(text), "direct"), asyncio.Event(), watch)
+    found = await run(Trial(text, parse(text), "direct"), asyncio.Event(), lambda _: kill("loadtest.client"))
     assert [problem.partition(":")[0] for problem in found.problems] == ["generator 1 ended"]
+
+
+@pytest.mark.parametrize("rate", ["200/s", "9k/s"])
+async def test_a_run_without_its_origin_ends_and_has_a_result_of_what_there_was(rate: str) -> None:
+    text = written(load={"timeout": "1s", "phases": [{"for": "1h", "rate": rate}]}, expect=[{"lost": 0}])
+
+    def watch(now: Now) -> None:
+        if now.elapsed_s > 0.5:
+            kill("loadtest.origin")
+
+    found = await result(text, watch=watch)
+    assert [problem.partition(":")[0] for problem in found.problems] == ["origin ended"]
+    assert found.summary.counts["200"] > 50
+    assert not found.ledger.is_known
+    assert not found.interrupted
+    assert [verdict.holds for verdict in found.verdicts] == [False]
+
+
+async def test_a_run_that_is_interrupted_while_it_gets_ready_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = asyncio.Event()
+
+    class Slow(Direct):
+        async def start(self, origins: Origins, policy: Policy) -> Mapping[str, Entry]:
+            stop.set()
+            await asyncio.Event().wait()
+            return await super().start(origins, policy)
+
+    monkeypatch.setattr(choice, "make", lambda *_: Slow())
+    text = written()
+    with pytest.raises(RunError, match="before it began"):
+        await asyncio.wait_for(run(Trial(text, parse(text), "direct"), stop, ignore), 30)
+    assert psutil.Process().children(recursive=True) == []
+
+
+async def test_a_run_that_finds_no_room_for_its_files_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(RunError, match="nowhere"):
+        await result(written())
 
 
 async def test_an_address_that_is_there_is_loaded_and_nothing_is_known_of_executions() -> None:

@@ -6,8 +6,9 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 PATIENCE_S = 60
 
@@ -22,15 +23,30 @@ expect: [{success: 99.9, lost: 0}]
 
 
 @contextlib.contextmanager
-def running(*words: str | Path, where: Path) -> Iterator[subprocess.Popen[str]]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MESHLOAD_")}
+def running(
+    *words: str | Path,
+    where: Path,
+    stdout: int | IO[str] = subprocess.PIPE,
+    prepare: Callable[[], object] | None = None,
+    **environment: str,
+) -> Iterator[subprocess.Popen[str]]:
+    """It has `temporary(where)` for what it keeps while it runs."""
+    temporary(where).mkdir(exist_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MESHLOAD_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "loadtest.cli.app", *map(str, words)],
         cwd=where,
-        env={**environment, "PYTHONPATH": str(Path(__file__).parents[3]), "COLUMNS": "100"},
-        stdout=subprocess.PIPE,
+        env={
+            **inherited,
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "COLUMNS": "100",
+            "TMPDIR": str(temporary(where)),
+            **environment,
+        },
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=prepare,  # noqa: PLW1509 - a test has no other threads
     )
     with process:
         try:
@@ -39,11 +55,18 @@ def running(*words: str | Path, where: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def say(*words: str | Path, where: Path) -> tuple[int, str, str]:
-    """Exit status, standard output, standard error."""
-    with running(*words, where=where) as process:
+def temporary(where: Path) -> Path:
+    return where / "temporary"
+
+
+def say(
+    *words: str | Path, where: Path, stdout: int | IO[str] = subprocess.PIPE, **environment: str
+) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error; nothing temporary is left."""
+    with running(*words, where=where, stdout=stdout, **environment) as process:
         out, err = process.communicate(timeout=PATIENCE_S)
-        return process.returncode, out, err
+    assert list(temporary(where).iterdir()) == []
+    return process.returncode, out, err
 
 
 def file(folder: Path, text: str = SHORT, name: str = "short.yaml") -> Path:

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from loadtest.cli.app import main
+from loadtest.cli.app import app, main
+from loadtest.cli.load import split
 from loadtest.results.file import read
 from tests.loadtest.cli.commands import SHORT, file, say
 
@@ -16,6 +18,14 @@ def only(folder: Path, name: str) -> Path:
     found = list((folder / "meshload-results").glob(f"*/{name}"))
     assert len(found) == 1
     return found[0]
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
+    """The exit status of a command, in this process."""
+    monkeypatch.setattr("sys.argv", ["meshload", *words])
+    with pytest.raises(SystemExit) as found:
+        main()
+    return found.value.code
 
 
 def test_the_help_names_every_command_and_each_has_its_own(tmp_path: Path) -> None:
@@ -64,11 +74,16 @@ def test_a_wrong_file_starts_nothing_and_tells_every_line(tmp_path: Path) -> Non
         (["run", "short.yaml", "-s", "envoi"], "envoy"),
         (["compare", "short.yaml", "-s", "direct,https://127.0.0.1:1"], "http://"),
         (["compare", "short.yaml", "short.yaml"], "same name: short"),
+        (["run", ""], "meshload list"),
         (["run", "suite"], "meshload compare"),
+        (["run", "short.yaml", "-o", "short.yaml/there"], "--out short.yaml/there"),
+        (["compare", "short.yaml", "-s", ","], "--subjects"),
+        (["compare", "short.yaml", "-s", "direct,envoy,direct"], "direct twice: --rounds"),
         (["load", "http://127.0.0.1:1/"], "--rate"),
         (["load", "127.0.0.1:1", "--rate", "5/s"], "http://HOST:PORT"),
         (["load", "http://127.0.0.1:1", "--rate", "5"], "rate: a rate is"),
         (["load", "http://127.0.0.1:1", "--rate", "5/s", "-H", "x"], "NAME:VALUE"),
+        (["load", "http://127.0.0.1:1/#part", "--rate", "5/s"], "#"),
         (["diff", "short.yaml", "short.yaml"], "short.yaml"),
         (["page", "short.yaml"], "short.yaml"),
     ],
@@ -82,13 +97,40 @@ def test_what_cannot_be_done_is_told_in_a_sentence(
 ) -> None:
     file(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["meshload", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
+    assert ended(monkeypatch, *words) == 2
     out, err = capsys.readouterr()
-    assert (ended.value.code, out) == (2, "")
+    assert out == ""
     assert told in err
     assert not (tmp_path / "meshload-results").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "path"),
+    [
+        ("http://echo:80", "http://echo:80", "/"),
+        ("http://echo/a/b?c=d/e", "http://echo", "/a/b?c=d/e"),
+        ("http://echo?c=/d", "http://echo", "/?c=/d"),
+    ],
+)
+def test_an_address_is_split_from_what_is_asked_of_it(url: str, address: str, path: str) -> None:
+    assert split(url) == (address, path)
+
+
+def written(text: str | None) -> list[str]:
+    """What is shown line by line, as it was written; the first paragraph is not."""
+    return (text or "").partition("\n\n")[2].splitlines()
+
+
+def test_every_option_has_a_variable_and_every_help_fits_a_terminal() -> None:
+    group = get_command(app)
+    context = group.make_context("meshload", ["list"])
+    for name in COMMANDS:
+        command = group.get_command(context, name)
+        assert all(len(line) < 79 for line in written(command.help))
+        for option in command.params:
+            if option.param_type_name == "option" and option.name != "help":
+                assert str(option.envvar).startswith("MESHLOAD_"), (name, option.name)
+    assert all(len(line) < 79 for line in written(group.help))
 
 
 def test_scenarios_are_listed_and_explained(tmp_path: Path) -> None:
@@ -101,7 +143,9 @@ def test_scenarios_are_listed_and_explained(tmp_path: Path) -> None:
     assert "answers 503" in out
 
 
-def test_a_comparison_runs_all_in_turns_and_can_be_held_against_another(tmp_path: Path) -> None:
+def test_a_comparison_runs_all_in_turns_and_can_be_held_against_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     file(tmp_path)
     failing = SHORT.replace("name: short", "name: failing").replace("load:", "faults: [{for: 1h, status: 500}]\nload:")
     file(tmp_path, failing, "failing.yaml")
@@ -123,10 +167,12 @@ def test_a_comparison_runs_all_in_turns_and_can_be_held_against_another(tmp_path
     for result in raw["results"]:
         result["summary"]["success_percent"] /= 2
     (tmp_path / "new.json").write_text(json.dumps(raw))
-    assert say("diff", "old.json", "old.json", where=tmp_path)[0] == 0
-    assert say("diff", "old.json", "new.json", where=tmp_path)[0] == 1
-    status, out, _ = say("page", path, "new.json", "-o", "both.html", where=tmp_path)
-    assert (status, out.strip()) == (0, "both.html")
+    monkeypatch.chdir(tmp_path)
+    assert ended(monkeypatch, "diff", "old.json", "old.json") == 0
+    assert ended(monkeypatch, "diff", "old.json", "new.json") == 1
+    capsys.readouterr()
+    assert ended(monkeypatch, "page", str(path), "new.json", "-o", "both.html") == 0
+    assert capsys.readouterr().out.strip() == "both.html"
     assert "failing" in (tmp_path / "both.html").read_text()
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from loadtest.results.file import read
-from tests.loadtest.cli.commands import PATIENCE_S, SHORT, file, running
+from tests.loadtest.cli.commands import PATIENCE_S, SHORT, file, running, temporary
 
 LONG = SHORT.replace("500ms", "10m")
 
@@ -27,15 +27,20 @@ def family(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_what_it_has_and_leaves_nothing_running(tmp_path: Path, number: int) -> None:
-    with running("run", file(tmp_path, LONG), "--subject", "meshproxy-snapshot", where=tmp_path) as process:
+@pytest.mark.parametrize(
+    ("number", "subject", "count"),
+    [(signal.SIGINT, "meshproxy-snapshot", 3), (signal.SIGTERM, "direct", 2), (signal.SIGHUP, "direct", 2)],
+)
+def test_an_interrupted_run_keeps_what_it_has_and_leaves_nothing_running(
+    tmp_path: Path, number: int, subject: str, count: int
+) -> None:
+    with running("run", file(tmp_path, LONG), "--subject", subject, where=tmp_path) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if " s of 10 m" in line:
                 break
         children = family(process.pid)
-        assert len(children) == 3
+        assert len(children) == count
         process.send_signal(number)
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err
@@ -45,6 +50,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_leaves_nothing_running(tmp_pat
     assert found.results[0].interrupted
     assert "page.html" in err
     assert next(tmp_path.glob("meshload-results/*/page.html")).stat().st_size > 0
+    assert list(temporary(tmp_path).iterdir()) == []
 
 
 def test_a_run_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:

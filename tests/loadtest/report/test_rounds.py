@@ -68,6 +68,12 @@ def test_the_verdict_is_a_sentence(holding, judged, text):
     assert rounds.verdict(found) == text
 
 
+def test_the_verdict_says_that_runs_broke():
+    held = [run(1, verdicts=[verdict(True)], problems=["envoy ended by itself"])]
+    found = Comparison(SCHEMA, "", held, ["flapping, envoy, round 1: there is no program envoy"])
+    assert rounds.verdict(found) == "The one expectation holds. 2 runs broke: what was measured there tells little."
+
+
 def test_what_makes_results_doubtful_is_told_with_the_round():
     limited = msgspec.structs.replace(BASE.generator, limited=["late by 40 ms"])
     runs = [run(1, interrupted=True), run(2, problems=["envoy ended by itself"]), run(3, generator=limited), run(4)]

@@ -48,7 +48,7 @@ def verdict(ledger: Ledger = KNOWN, **expect: Any) -> Verdict:
         ({"success": 91.4}, Verdict("success", "at least 91.4 %", "91.07 %", holds=False)),
         ({"success": 75.0, "from": "10s"}, Verdict("success, 10 s to the end", "at least 75 %", "75.00 %", holds=True)),
         ({"success": 100.0, "to": "10s"}, Verdict("success, 0 s to 10 s", "at least 100 %", "100.00 %", holds=True)),
-        ({"success": 99.9, "to": "10.1s"}, Verdict("success, 0 s to 10.1 s", "at least 99.9 %", "99.66 %", False)),
+        ({"success": 99.9, "to": "10.1s"}, Verdict("success, 0 s to 10.1 s", "at least 99.9 %", "99.65 %", False)),
         ({"p50": "10ms", "from": "2s", "to": "9s"}, Verdict("p50, 2 s to 9 s", "at most 10 ms", "10.01 ms", False)),
         ({"p50": "11ms"}, Verdict("p50", "at most 11 ms", "10.01 ms", holds=True)),
         ({"p90": "50ms"}, Verdict("p90", "at most 50 ms", "100 ms", holds=False)),
@@ -99,7 +99,7 @@ def test_a_near_miss_does_not_read_like_a_hit() -> None:
     found = Sums(of, 0.25)
     found.add(Cell(1, 9, {"200": 99_999, "503": 1}, {2001: 99_999}, {2001: 99_999, 1: 1}))
     success, p50 = judge(of, found, KNOWN)
-    assert (success.measured, success.holds) == ("99.999 %", False)
+    assert (success.measured, success.holds) == ("99.99 %", False)
     assert (p50.measured, p50.holds) == ("2.001 ms", False)
     (p99,) = judge(scenario({"p99": "100.02ms"}), sums(of), KNOWN)
     assert (p99.expected, p99.measured, p99.holds) == ("at most 100 ms", "100031 us", False)
