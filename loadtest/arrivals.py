@@ -33,9 +33,9 @@ class Span(NamedTuple):
 
     @property
     def after(self) -> float:
-        """N(end_s)."""
+        """N(end_s), rounded: 0.1 + 0.2 is more than 0.3, and one more request would be due at the very end."""
         length_s = self.end_s - self.begin_s
-        return self.before + length_s * (self.rate + self.slope * length_s / 2)
+        return round(self.before + length_s * (self.rate + self.slope * length_s / 2), 6)
 
 
 def spans(phases: Sequence[Phase]) -> list[Span]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 REFUSED = "refused"
 """The connection was refused: nothing was sent."""
 UNREACHABLE = "connect_timeout"
-"""No connection within the request's time: nothing was sent."""
+"""No connection within the request's time, or no way there: nothing was sent."""
 UNSENT = "unsent"
 """Never sent: the wait for a connection was longer than the request's time, or too many were waiting."""
+NO_SOCKET = "no_socket"
+"""This machine had no port, file or memory left for a connection: nothing was sent."""
 TIMEOUT = "timeout"
 """Sent, and not answered in full in time."""
 RESET = "reset"
@@ -21,13 +23,14 @@ BAD_RESPONSE = "bad_response"
 ABANDONED = "abandoned"
 """The run was ended while the answer was awaited."""
 
-NOT_SENT = frozenset({REFUSED, UNREACHABLE, UNSENT})
+NOT_SENT = frozenset({REFUSED, UNREACHABLE, UNSENT, NO_SOCKET})
 """No byte of such a request left the generator: no origin can have seen it."""
 
 WORDS = {
     REFUSED: "connection refused",
     UNREACHABLE: "no connection in time",
     UNSENT: "not sent in time",
+    NO_SOCKET: "no port or file left here",
     TIMEOUT: "no answer in time",
     RESET: "connection reset",
     CLOSED: "closed without an answer",

@@ -32,7 +32,6 @@ class Connection(asyncio.Protocol):
         "_received",
         "_status",
         "call",
-        "is_open",
         "transport",
     )
 
@@ -40,7 +39,6 @@ class Connection(asyncio.Protocol):
         self._pool = pool
         self.call: Call | None = call
         self.transport: asyncio.Transport | None = None
-        self.is_open = False
         self._parser: HttpResponseParser | None = None
         self._head: Head | None = None
         self._has_extra = False
@@ -49,6 +47,11 @@ class Connection(asyncio.Protocol):
         self._status = 0
 
     # What the pool asks for.
+
+    @property
+    def is_open(self) -> bool:
+        """It can be used: no end of it is known, though the transport may have yet to tell."""
+        return self.transport is not None and not self.transport.is_closing()
 
     async def dial(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
         """Connects, and begins with the request that it was made for. OSError when it cannot."""
@@ -75,7 +78,6 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends it at once, whatever is under way; nothing more is told of the request."""
-        self.is_open = False
         self.call = None
         if self.transport is not None:
             self.transport.abort()
@@ -109,7 +111,6 @@ class Connection(asyncio.Protocol):
             return
         self.transport = cast("asyncio.Transport", transport)
         self._parser = HttpResponseParser(self)
-        self.is_open = True
         self._pool.on_made(self)
         self.begin(self.call)
 
@@ -137,14 +138,14 @@ class Connection(asyncio.Protocol):
 
     def _on_head(self, head: Head, data: bytes) -> None:
         """Some of the answer to HEAD, which ends with its head."""
-        self._received = data
+        self._received = self._received[-3:] + data
         try:
             head.feed(data)
         except (HttpParserError, HttpParserUpgrade):
             self._pool.on_broken(self, BAD_RESPONSE)
             return
         if head.status:
-            self._has_extra = not data.endswith(b"\r\n\r\n")
+            self._has_extra = not self._received.endswith(b"\r\n\r\n")
             self._on_answered(head.status, head.keeps_alive)
 
     def _on_answered(self, status: int, keeps_alive: bool) -> None:
@@ -158,12 +159,12 @@ class Connection(asyncio.Protocol):
         self._pool.on_answered(self, status, can_go_on)
 
     def eof_received(self) -> None:
-        self.is_open = False  # the transport closes itself, and tells connection_lost
+        if self.transport is not None:
+            self.transport.abort()  # by itself it would first write what is left of the request
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.transport is None:
             return
-        self.is_open = False
         self._forget()
         if self.call is None:
             return

@@ -101,7 +101,7 @@ def plan(work: Work, scenario: Scenario) -> Plan:
         workers=work.workers,
         kinds=kinds,
         addresses={kind.origin: addresses(kind.origin, work.targets[kind.origin]) for kind in kinds},
-        connections=max(1, limit),
+        connections=limit,
         turn=work.worker,
         bin_s=work.bin_s,
         successes=successes(load.success),

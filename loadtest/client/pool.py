@@ -13,7 +13,7 @@ from loadtest.client.call import Call
 from loadtest.client.connection import Connection
 from loadtest.client.plan import Address
 from loadtest.client.slow import SlowConnection
-from loadtest.outcome import ABANDONED, REFUSED, TIMEOUT, UNREACHABLE, UNSENT
+from loadtest.outcome import ABANDONED, NO_SOCKET, REFUSED, RESET, TIMEOUT, UNREACHABLE, UNSENT
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ class Pool:
 
     A new connection goes to the next of the addresses, and belongs to the request that it was dialed for: what becomes
     of the dial becomes of that request. Idle ones are not used until there are as many connections as addresses, so
-    that a light load reaches every address.
+    that a light load reaches every address. Nothing is repeated: a request that meets the end of an idle connection
+    has that for its outcome, closed or reset, where a library might have sent it once more (RFC 9112 9.3.1).
     """
 
     __slots__ = (
@@ -219,7 +220,9 @@ class Pool:
     def _outcome(self, error: OSError, address: Address) -> str:
         if isinstance(error, ConnectionRefusedError):
             return REFUSED
+        if isinstance(error, ConnectionResetError):
+            return RESET
         if not self._has_warned:
             self._has_warned = True
             log.warning("no connection to %s:%d: %s", *address, error)
-        return UNSENT if error.errno in _OWN_LIMITS else UNREACHABLE
+        return NO_SOCKET if error.errno in _OWN_LIMITS else UNREACHABLE

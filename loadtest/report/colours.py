@@ -13,7 +13,7 @@ from loadtest.report.words import is_answer
 
 BLUE, SKY, GREEN, VERMILION = "#0072B2", "#56B4E9", "#009E73", "#D55E00"
 ORANGE, PURPLE, YELLOW, GREY = "#E69F00", "#CC79A7", "#DDCC3C", "#7F7F7F"
-WINE, TEAL, OLIVE, INDIGO = "#AA4466", "#44AA99", "#999933", "#6A5ACD"
+WINE, TEAL, OLIVE, INDIGO, BROWN = "#AA4466", "#44AA99", "#999933", "#6A5ACD", "#8B5A2B"
 
 FAMILIES = {
     "direct": (GREY,),
@@ -35,6 +35,7 @@ OUTCOMES = {
     "refused": SKY,
     "connect_timeout": WINE,
     "unsent": INDIGO,
+    "no_socket": BROWN,
     "truncated": TEAL,
     "bad_response": OLIVE,
     "abandoned": GREY,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from loadtest import arrivals
-from loadtest.outcome import UNSENT
+from loadtest.outcome import NO_SOCKET, UNSENT
 from loadtest.results.model import Percentiles, Summary
 from loadtest.scenario import figures
 from loadtest.scenario.model import Phase, Scenario
@@ -38,6 +38,7 @@ def limits(
     wait for connections because a target is slow is no limit of the generator: see `notes`.
     """
     found = [_busy(number, cores) for number, cores in enumerate(cpu, 1) if cores > MOST_CPU]
+    found += _exhausted(summary)
     if scenario.load.mode == "open":
         found += _late(lateness, summary.latency if summary.latency.count else summary.latency_all)
         found += _slow(scenario, summary.requests, until_s)
@@ -67,6 +68,17 @@ def _busy(number: int, cores: float) -> str:
         f"generator process {number} used {cores:.0%} of a core: "
         "more load.processes (up to the free cores) or a lower rate helps"
     )
+
+
+def _exhausted(summary: Summary) -> list[str]:
+    count = summary.counts.get(NO_SOCKET, 0)
+    if not count:
+        return []
+    told = (
+        f"{count} requests failed because this machine had no port, file or memory left for their connections: "
+        "load.keep_alive or a lower rate helps, or raising what is allowed (net.ipv4.ip_local_port_range, ulimit -n)"
+    )
+    return [told]
 
 
 def _slow(scenario: Scenario, requests: int, until_s: float) -> list[str]:

@@ -18,19 +18,8 @@ from loadtest.results.histogram import Histogram
 from loadtest.results.model import Bin, Percentiles, Summary
 from loadtest.scenario.model import Scenario
 
-MOST_BINS = 600
-_WIDTHS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 _MOST_OPEN = 64
 """Unpacked at once: bounds memory when answers may take very long."""
-
-
-def bin_width(duration_s: float) -> float:
-    """Seconds a bin: a quarter, or as much more as at most 600 bins ask for."""
-    for width_s in _WIDTHS_S:
-        if duration_s / width_s <= MOST_BINS:
-            return width_s
-    hour_s = _WIDTHS_S[-1]
-    return math.ceil(duration_s / MOST_BINS / hour_s) * hour_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from loadtest.scenario.words import fault as told
 from loadtest.scenario.words import request as request_told
 from loadtest.scenario.words import who
 
+_ROUNDING = 1e-6
+
 
 def doubts(scenario: Scenario) -> list[str]:
     """In the order of a scenario's parts; empty when there are none."""
@@ -182,6 +184,11 @@ def _expectation(scenario: Scenario, path: str, expectation: Expectation) -> Ite
         yield f"{path} is of a time in which nothing is measured"
     elif window[1] > end_s:
         yield f"{path} is of a time until {duration(window[1])}, but the load ends after {duration(end_s)}"
+    width_s = figures.bin_width(end_s)
+    for name, edge_s in (("from", expectation.from_), ("to", expectation.to)):
+        if edge_s is not None and edge_s < end_s and abs(edge_s / width_s - round(edge_s / width_s)) > _ROUNDING:
+            next_one = f"the next of the bins of {duration(width_s)}"
+            yield f"{path}.{name} takes effect with {next_one}, after {duration(edge_s)}"
     if expectation.repeated_writes is not None and not any(each.is_write for each in scenario.load.requests):
         yield f"{path}.repeated_writes: no request is a write"
     for measure in MEASURES:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from loadtest.scenario.model import Origin, Phase, Scenario, ServiceTime
+
+MOST_BINS = 600
+_WIDTHS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 
 class Span(NamedTuple):
@@ -67,3 +71,12 @@ def held_s(scenario: Scenario, origin: str) -> float:
     here = scenario.origins[origin]
     reading = sum(each.weight * here.body / each.read for each in mine if each.read) / sum(each.weight for each in mine)
     return mean_s(here.service_time) + reading
+
+
+def bin_width(duration_s: float) -> float:
+    """Seconds of each bin in which results are counted: a quarter, or as much more as at most 600 bins ask for."""
+    for width_s in _WIDTHS_S:
+        if duration_s / width_s <= MOST_BINS:
+            return width_s
+    hour_s = _WIDTHS_S[-1]
+    return math.ceil(duration_s / MOST_BINS / hour_s) * hour_s

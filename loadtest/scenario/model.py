@@ -309,6 +309,8 @@ class Load(Strict):
         ]
         if not any(phase.measured for phase in self.phases):
             wrong.append("phases: at least one phase has to be measured")
+        if self.mode == "open" and self.processes > self.connections:
+            wrong.append(f"processes: at most load.connections, because each process has one; not {self.processes}")
         if wrong:
             raise ValueError("\n".join(wrong))
         return self

@@ -14,8 +14,9 @@ from loadtest.report.live import Now
 from loadtest.results import generator, judge, spans
 from loadtest.results.ledger import Reconciler
 from loadtest.results.model import SCHEMA, Generator, Ledger, Result, Summary
-from loadtest.results.sums import Sums, bin_width
+from loadtest.results.sums import Sums
 from loadtest.results.traffic import Traffic
+from loadtest.scenario.figures import bin_width
 from loadtest.scenario.model import Scenario
 from loadtest.stage.instances import Instances
 from loadtest.stage.usage import Meter

@@ -120,6 +120,15 @@ def test_phases_follow_each_other_without_a_gap_or_a_double():
     assert [number for _, number in found] == [0, 0, 0, 1, 1]
 
 
+@pytest.mark.parametrize("first_ms", [100, 200, 300, 1100])
+@pytest.mark.parametrize("then_ms", [100, 300, 700])
+@pytest.mark.parametrize("rate", [10, 50, 200, 1000])
+def test_whole_numbers_are_not_rounded_to_one_more(first_ms: int, then_ms: int, rate: int):
+    found = uniform([phase(first_ms / 1000, rate), phase(then_ms / 1000, rate)])
+    assert [number for _, number in found].count(0) == first_ms * rate // 1000
+    assert [number for _, number in found].count(1) == then_ms * rate // 1000
+
+
 def test_poisson_gaps_are_exponential():
     """Kolmogorov and Smirnov's distance to the exponential distribution; the seed is fixed, so this cannot waver."""
     found = [due_s for due_s, _ in poisson([phase(100, 200)], seed=7)]

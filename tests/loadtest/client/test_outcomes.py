@@ -244,6 +244,7 @@ async def test_an_idle_connection_that_the_server_closes_is_replaced_without_a_w
     assert found.counts == {"200": 2}
 
 
+@pytest.mark.parametrize("step", [1, 1000])
 @pytest.mark.parametrize(
     ("reply", "connections"),
     [
@@ -258,14 +259,18 @@ async def test_an_idle_connection_that_the_server_closes_is_replaced_without_a_w
     ],
 )
 @on_uvloop
-async def test_the_answer_to_head_ends_with_its_head(reply: bytes, connections: list[int]):
+async def test_the_answer_to_head_ends_with_its_head(reply: bytes, connections: list[int], step: int):
     used: list[int] = []
 
     async def script(connection: Connection) -> None:
         while await head(connection):
             used.append(connection.number)
-            await connection.send(reply)
+            for begin in range(0, last, step):
+                await connection.send(reply[begin : min(begin + step, last)])
+                await asyncio.sleep(0)
+            await connection.send(reply[last:])
 
+    last = reply.rindex(b"\r\n\r\n") + 3 if step == 1 else 0
     async with serving(script) as origin:
         found = await run(open_loop(3, connections=1, requests=[{"method": "HEAD"}]), at(origin))
     assert used == connections
@@ -314,6 +319,20 @@ async def test_a_request_answered_before_it_was_read_does_not_share_its_connecti
         found = await run(load, at(origin))
         assert origin.connections == 2
     assert found.counts == {"413": 2}
+
+
+@pytest.mark.parametrize(("reply", "outcome"), [(b"", "closed"), (b"HTTP/1.1 413 No\r\n\r\ntoo much", "413")])
+@on_uvloop
+async def test_the_end_of_the_connection_is_heard_while_the_request_is_still_written(reply: bytes, outcome: str):
+    async def script(connection: Connection) -> None:
+        await head(connection)
+        await connection.send(reply)
+        connection.half_close()
+        await forever()
+
+    async with serving(script) as origin:
+        found = await run(ONE | {"requests": [{"method": "POST", "body": "32MiB"}]}, at(origin))
+    assert found.counts == {outcome: 1}
 
 
 @on_uvloop

@@ -7,6 +7,8 @@ import errno
 import gc
 import socket
 from collections import Counter
+from collections.abc import Callable
+from time import monotonic
 
 import pytest
 
@@ -162,17 +164,42 @@ async def test_connections_that_ended_while_they_were_idle_are_forgotten():
     assert seen.counts.keys() <= {"200", "closed", "reset"}
 
 
+@pytest.mark.parametrize("end", [Connection.close, Connection.reset])
+@on_uvloop
+async def test_a_connection_that_is_known_to_have_ended_is_not_used(end: Callable[[Connection], None]):
+    async def ends_as_the_next_is_due(connection: Connection) -> None:
+        assert await connection.request()
+        await connection.send(ok())
+        if connection.number == 0:
+            await until(lambda: caller._tally.settled == 1)
+            end(connection)
+            while monotonic() < begin_s + 0.51:
+                pass  # the loop hears of both in one turn, of the end first
+        else:
+            await connection.until_gone()
+
+    async with serving(ends_as_the_next_is_due) as origin:
+        begin_s = monotonic()
+        plan = planned(open_loop(2, rate=2), {"echo": [at(origin)]})
+        async with calling(plan, at_s=begin_s) as (caller, seen):
+            pass
+        assert [request.connection for request in origin.requests] == [0, 1]
+    assert seen.counts == {"200": 2}
+
+
 @pytest.mark.parametrize(
-    ("error", "outcome"),
+    ("error", "outcome", "warnings"),
     [
-        (OSError(errno.EHOSTUNREACH, "no route"), "connect_timeout"),
-        (OSError(errno.EADDRNOTAVAIL, "no port is left"), "unsent"),
-        (OSError(errno.EMFILE, "too many files"), "unsent"),
+        (OSError(errno.EHOSTUNREACH, "no route"), "connect_timeout", 1),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "refused", 0),
+        (ConnectionResetError(errno.ECONNRESET, "reset by peer"), "reset", 0),
+        (OSError(errno.EADDRNOTAVAIL, "no port is left"), "no_socket", 1),
+        (OSError(errno.EMFILE, "too many files"), "no_socket", 1),
     ],
 )
 @on_uvloop
-async def test_a_dial_that_fails_here_is_not_the_target_s(
-    error: OSError, outcome: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_dial_that_fails_is_told_by_whose_fault_it_is(
+    error: OSError, outcome: str, warnings: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     async def fails(*_: object) -> None:
         raise error
@@ -181,4 +208,4 @@ async def test_a_dial_that_fails_here_is_not_the_target_s(
     found = await run(open_loop(5), "127.0.0.1:1")
     assert found.counts == {outcome: 5}
     assert found.bytes_seen == [SEEN_UNSENT] * 5
-    assert [str(error.strerror) in record.getMessage() for record in caplog.records] == [True]
+    assert [str(error.strerror) in record.getMessage() for record in caplog.records] == [True] * warnings

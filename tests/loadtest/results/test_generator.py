@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtest.outcome import UNSENT
+from loadtest.outcome import NO_SOCKET, UNSENT
 from loadtest.results.generator import allowed_us, limits, notes
 from loadtest.results.histogram import Histogram
 from loadtest.results.model import Percentiles, Summary
@@ -142,6 +142,15 @@ def test_each_origin_has_its_share_of_the_load() -> None:
     assert limits(scenario(origins=origins, requests=requests, connections=5), summary(), SOUND, [0.3]) == []
     (found,) = limits(scenario(origins=origins, requests=requests, connections=4), summary(), SOUND, [0.3])
     assert "what pay could serve" in found
+
+
+@pytest.mark.parametrize("phase", [STEADY, {"for": "10s", "callers": 8}])
+def test_requests_that_this_machine_had_no_socket_for_are_its_limit(phase: dict[str, Any]) -> None:
+    found = summary()
+    found.counts[NO_SOCKET] = 3
+    (told,) = limits(scenario(phase, mode="closed" if "callers" in phase else "open"), found, SOUND, [0.3])
+    assert told.startswith("3 requests failed because this machine had no port")
+    assert notes(scenario(), found) == []
 
 
 def test_requests_that_waited_in_vain_are_noted_and_no_limit() -> None:

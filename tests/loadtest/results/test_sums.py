@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from loadtest.messages import Cell
 from loadtest.outcome import ABANDONED, TIMEOUT
 from loadtest.results.histogram import Histogram
-from loadtest.results.sums import MOST_BINS, Live, Sums, bin_width
+from loadtest.results.sums import Live, Sums
+from loadtest.scenario.figures import MOST_BINS, bin_width
 from loadtest.scenario.model import MOST_RATE, Scenario
 
 PHASES = [{"name": "warm-up", "for": "1s", "rate": "10/s", "measured": False}, {"for": "4s", "rate": "100/s"}]

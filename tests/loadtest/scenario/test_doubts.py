@@ -127,6 +127,13 @@ DOUBTFUL = {
             "expect[2] is of a time until 11 s, but the load ends after 10 s",
         ],
     ),
+    "an expectation whose window begins and ends within bins": (
+        {"expect": "[{from: 2100ms, to: 3250ms, success: 100}, {from: 2s, to: 2999ms, success: 100}]"},
+        [
+            "expect[0].from takes effect with the next of the bins of 250 ms, after 2.1 s",
+            "expect[1].to takes effect with the next of the bins of 250 ms, after 2.999 s",
+        ],
+    ),
     "an expectation that cannot fail": (
         {"expect": "[{p99: 3s, p50: 2s, repeated_writes: 0}]"},
         [

@@ -263,6 +263,10 @@ WRONG = {
             "x.yaml:4:7: load.phases[0]: with mode closed every phase has callers, with mode open none",
         ],
     ),
+    "more processes than connections": (
+        "name: x\nload:\n  connections: 3\n  processes: 4\n  phases: [{for: 1s, rate: 1/s}]\n",
+        ["x.yaml:4:14: load.processes: at most load.connections, because each process has one; not 4"],
+    ),
     "a status of six hundred": (
         "name: x\nload:\n  success: [200, 600]\n  phases: [{for: 1s, rate: 1/s}]\n",
         ["x.yaml:3:18: load.success[1]: a status like 200, or a class like 2xx; not 600"],
