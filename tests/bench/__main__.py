@@ -20,7 +20,7 @@ from tests.bench.plan import Plan
 from tests.bench.process import StartError
 from tests.bench.report import Sheet, as_markdown, as_text
 from tests.bench.subjects import PAIRS, PLAIN
-from tests.bench.suites import SUITES, VARIANTS
+from tests.bench.suites import SUITES, VARIANTS, named
 
 WARM_S = 1.0
 
@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
         prog="python -m tests.bench", description="Measure the sidecar and the control plane."
     )
     parser.add_argument("command", nargs="?", choices=["measure", "profile"], default="measure")
-    parser.add_argument("--suite", type=_chosen(SUITES), default=list(SUITES), help=f"some of {','.join(SUITES)}")
+    parser.add_argument("--suite", type=_suites, default=list(SUITES), help=f"some of {','.join(SUITES)}, or generator")
     parser.add_argument("--subjects", type=_chosen(known), default=known, help=f"some of {','.join(known)}")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of every measurement (3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one measurement (4)")
@@ -71,6 +71,13 @@ def _options() -> argparse.Namespace:
     if options.rounds < 1 or options.seconds < 1:
         parser.error("--rounds and --seconds are at least 1")
     return options
+
+
+def _suites(text: str) -> list[str]:
+    found = {word: named(word) for word in text.split(",")}
+    if unknown := [word for word, names in found.items() if not names]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(SUITES)}")
+    return list(dict.fromkeys(name for names in found.values() for name in names))
 
 
 def _chosen(known: Iterable[str]) -> Callable[[str], list[str]]:

@@ -9,6 +9,7 @@ from functools import partial
 
 from tests.bench.control import push, writing
 from tests.bench.discovery import discovery
+from tests.bench.generator import lateness, memory, pace, percentiles
 from tests.bench.load import Sample, closed_loop, open_loop, transfer
 from tests.bench.place import Place, start_origin
 from tests.bench.plan import Plan
@@ -162,4 +163,14 @@ SUITES: dict[str, Suite] = {
     "writes": writing,
     "pushes": pushes,
     "discovery": discovery,
+    "generator-pace": pace,
+    "generator-lateness": lateness,
+    "generator-percentiles": percentiles,
+    "generator-memory": memory,
 }
+"""A suite may be named by what stands before the dash of several."""
+
+
+def named(word: str) -> list[str]:
+    """The suites that a word names; none when there is no such suite."""
+    return [name for name in SUITES if word in (name, name.partition("-")[0])]

@@ -13,8 +13,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-PACKAGES = {"nginx": "nginx-light", "haproxy": "haproxy", "wrk": "wrk", "openssl": "openssl"}
-"""Programs that come from Debian; envoy and py-spy come with the dependency group `bench`."""
+PACKAGES = {
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "wrk": "wrk",
+    "h2load": "nghttp2-client",
+    "openssl": "openssl",
+}
+"""Programs that come from Debian; envoy comes with the dependency group `dev`, py-spy with `bench`."""
+WRK2 = "MESHPROXY_BENCH_WRK2"
+"""Names the program, which is built from source and is called wrk there."""
 NEEDED = ("nginx", "wrk")
 """Without the upstream and the load generator nothing can be measured."""
 
@@ -27,7 +35,7 @@ def find() -> dict[str, str]:
         _apt(["update"])
         _apt(["install", "-y", "--no-install-recommends", *absent])
     own = ("meshproxy", "meshcontrol", "meshctl")
-    return {name: path for name in (*PACKAGES, *own, "envoy", "py-spy", "perf") if (path := _which(name))}
+    return {name: path for name in (*PACKAGES, *own, "envoy", "py-spy", "perf", "wrk2") if (path := _which(name))}
 
 
 def describe(tools: dict[str, str]) -> dict[str, str]:
@@ -40,11 +48,14 @@ def describe(tools: dict[str, str]) -> dict[str, str]:
         "python": platform.python_version(),
         "commit": _commit(),
     }
-    flags = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "envoy": "--version", "meshproxy": "--version"}
+    flags = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "wrk2": "-v"}
+    flags |= dict.fromkeys(("h2load", "envoy", "meshproxy"), "--version")
     return facts | {name: _version(tools[name], flag) for name, flag in flags.items() if name in tools}
 
 
 def _which(program: str) -> str | None:
+    if program == "wrk2" and (named := os.environ.get(WRK2)):
+        return shutil.which(named)
     # Programs of this environment first: they are not on PATH when the environment is not activated.
     places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
     return shutil.which(program, path=os.pathsep.join(places))
