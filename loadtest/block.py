@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import socket
 
-APP_PORT = 8080
-"""Where instances of origins listen, each on an address of its own, as Pods do."""
+APP_PORT = 17080
+"""Where instances of origins listen, each on an address of its own, as Pods do.
+
+Not 8080: a server that listens there on every address, as many do, would be in the way.
+"""
 _LOCK_PORT = 7999
 _LAST = 254
 

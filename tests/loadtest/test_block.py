@@ -55,4 +55,5 @@ def test_an_instance_can_listen_at_every_address() -> None:
     with block() as found, contextlib.ExitStack() as stack:
         for _ in range(253):
             listener = stack.enter_context(socket.socket())
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
             listener.bind((found.address(), APP_PORT))
