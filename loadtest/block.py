@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -10,12 +11,13 @@ APP_PORT = 17080
 
 Not 8080: a server that listens there on every address, as many do, would be in the way.
 """
+_NETWORK = 127
 _LOCK_PORT = 7999
 _LAST = 254
 
 
 class NoBlockError(Exception):
-    """Every block is taken."""
+    """No block can be had. The message says what to do about it."""
 
 
 class Block:
@@ -44,12 +46,17 @@ def _claim() -> tuple[socket.socket, str]:
     first = os.getpid()
     for step in range(200 * 254):
         number = (first + step) % (200 * 254)
-        prefix = f"127.{40 + number // 254}.{1 + number % 254}"
+        prefix = f"{_NETWORK}.{40 + number // 254}.{1 + number % 254}"
         lock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             lock.bind((f"{prefix}.{_LAST}", _LOCK_PORT))
-        except OSError:
+        except OSError as error:
             lock.close()
-            continue
+            if error.errno == errno.EADDRINUSE:
+                continue
+            raise NoBlockError(
+                f"{prefix}.{_LAST}:{_LOCK_PORT} cannot be bound ({error.strerror}): every address of 127.0.0.0/8 has "
+                "to be on the loopback interface, as it is on Linux; on another system, run in a container"
+            ) from None
         return lock, prefix
-    raise NoBlockError("every block of loopback addresses is taken")
+    raise NoBlockError("every block of loopback addresses is taken: wait until other runs have ended")

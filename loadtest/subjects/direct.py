@@ -10,7 +10,7 @@ from loadtest.subjects.subject import Entry, Origins
 
 
 class Direct:
-    """New connections go to the instances in turn, as with kube-proxy's round robin. No policy is carried out."""
+    """New connections go to the instances in turn, as with kube-proxy in IPVS mode. No policy is carried out."""
 
     name = "direct"
 

@@ -11,7 +11,7 @@ from loadtest.outcome import IDEMPOTENT
 from loadtest.process import Child, ChildError
 from loadtest.scenario.model import Policy
 from loadtest.subjects.programs import find
-from loadtest.subjects.readiness import until
+from loadtest.subjects.readiness import answering, until
 from loadtest.subjects.subject import Address, Entry, Origins, Place, SubjectError
 from loadtest.subjects.templates import render
 
@@ -23,7 +23,6 @@ _SLOTS = 42
 """`scale-server-slots` of HAProxy's ingress controller, by default."""
 _SPARE = 16
 _SILENCE_S = 50.0
-_ANSWER_S = 5.0
 
 
 class Slots:
@@ -37,24 +36,25 @@ class Slots:
         self._names = {address: f"slot{number}" for number, address in enumerate(addresses, 1)}
         self._free = deque(f"slot{number}" for number in range(len(addresses) + 1, self.count + 1))
 
-    def move(self, addresses: Sequence[Address]) -> list[tuple[str, Address | None]]:
-        """Makes `addresses` the instances. Gives the servers to change, with the new address, or None to take it out.
+    def changes(self, addresses: Sequence[Address]) -> list[tuple[str, Address | None]]:
+        """The servers to change for `addresses` to be the instances: with the new address, or None to take it out.
 
-        Those that come are first. SubjectError when there are more than servers.
+        Those that come are first. SubjectError when there are more than servers. Nothing counts before `made`.
         """
         come = [address for address in addresses if address not in self._names]
         gone = [address for address in self._names if address not in set(addresses)]
         if len(come) > len(self._free):
             raise SubjectError(f"HAProxy was started with {self.count} slots for servers, and more are needed")
-        changes: list[tuple[str, Address | None]] = []
-        for address in come:
-            self._names[address] = self._free.popleft()
-            changes.append((self._names[address], address))
-        for address in gone:
-            name = self._names.pop(address)
+        return [*zip(self._free, come, strict=False), *((self._names[address], None) for address in gone)]
+
+    def made(self, name: str, address: Address | None) -> None:
+        """One of the changes was made."""
+        if address is None:
+            self._names = {each: held for each, held in self._names.items() if held != name}
             self._free.append(name)
-            changes.append((name, None))
-        return changes
+        else:
+            self._names[address] = name
+            self._free.remove(name)
 
 
 class HAProxy:
@@ -68,6 +68,7 @@ class HAProxy:
         self._children: list[Child] = []
         self._slots: dict[str, Slots] = {}
         self._shown: dict[str, str] = {}
+        self._changing = asyncio.Lock()
 
     async def start(self, origins: Origins, policy: Policy) -> Mapping[str, Entry]:
         used = {origin: [each.address for each in instances] for origin, instances in origins.items()}
@@ -96,17 +97,25 @@ class HAProxy:
         return self._entries(origins)
 
     async def update(self, origins: Origins) -> Mapping[str, Entry]:
-        for origin, instances in origins.items():
-            for name, address in self._slots[origin].move([each.address for each in instances]):
-                server = f"set server {origin}/{name}"
-                if address is None:
-                    # What is in work goes on. The address stays until the slot is used again: changed while the server
-                    # is ready, it would get requests.
-                    await self._order(f"{server} state maint", "")
-                else:
-                    await self._order(f"{server} addr {address[0]} port {address[1]}", "changed from")
-                    await self._order(f"{server} state ready", "")
+        """What fails is tried again by the next update."""
+        async with self._changing:
+            for origin, instances in origins.items():
+                slots = self._slots[origin]
+                for name, address in slots.changes([each.address for each in instances]):
+                    await self._change(f"set server {origin}/{name}", address)
+                    slots.made(name, address)
         return self._entries(origins)
+
+    async def _change(self, server: str, address: Address | None) -> None:
+        if address is None:
+            # What is in work goes on. The address stays until the slot is used again: changed while the server is
+            # ready, it would get requests.
+            await self._order(f"{server} state maint")
+        else:
+            # It may have the address already, from an order whose answer did not come.
+            done = "changed from", "no need to change the addr"
+            await self._order(f"{server} addr {address[0]} port {address[1]}", *done)
+            await self._order(f"{server} state ready")
 
     async def lose_control_plane(self) -> None:
         """Nothing: there is none."""
@@ -134,14 +143,11 @@ class HAProxy:
         except OSError:
             return False
 
-    async def _order(self, command: str, expected: str) -> None:
-        """A command that changes something; SubjectError when the answer is another than expected."""
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                answer = await self._ask(command)
-        except (OSError, TimeoutError) as error:
-            raise SubjectError(f"HAProxy does not answer its runtime API: {error}") from None
-        if (expected not in answer) if expected else answer:
+    async def _order(self, command: str, *expected: str) -> None:
+        """A command that changes something; SubjectError when the answer is none of `expected`; default: none."""
+        async with answering(self._children[0]):
+            answer = await self._ask(command)
+        if not any(words in answer for words in expected) if expected else answer:
             raise SubjectError(f"HAProxy refused {command!r}: {answer}")
 
     async def _ask(self, command: str) -> str:

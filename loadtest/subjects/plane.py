@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from loadtest.process import Child, ChildError
 from loadtest.subjects.manifests import MANIFESTS, Document, path_of, write
 from loadtest.subjects.programs import find
-from loadtest.subjects.readiness import until
+from loadtest.subjects.readiness import answering, until
 from loadtest.subjects.rest import ask
 from loadtest.subjects.subject import Place, SubjectError
 
@@ -43,8 +43,12 @@ class Plane:
         except ChildError as error:
             raise SubjectError(str(error)) from None
         self._child = child
-        await until(child, self._is_ready)
-        self.is_away = False
+        try:
+            await until(child, self._is_ready)
+            self.is_away = False
+        finally:
+            if self.is_away:
+                await self.stop()
 
     async def _is_ready(self) -> bool:
         try:
@@ -57,6 +61,8 @@ class Plane:
 
         SubjectError when it refuses something, or does not answer.
         """
+        assert self._child is not None
+        child = self._child
         write(self._place, documents)
         token = (self._place.folder / _DATA / "token").read_text().strip()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/apply-patch+yaml"}
@@ -65,21 +71,19 @@ class Plane:
             if self._stored.get(path) == document:
                 continue
             try:
-                status, body = await ask(
-                    (self._host, _API_PORT), path + _WRITER, "PATCH", document=document, headers=headers
-                )
-            except OSError as error:
+                status, body = await self._patch(child, path, document, headers)
+            except SubjectError:
                 if self.is_away:
                     return
-                raise SubjectError(f"meshcontrol does not answer ({error}); {self._last_words()}") from None
+                raise
             if status >= 300:
                 name = f"{document['kind']} {document['metadata']['name']}"
                 raise SubjectError(f"meshcontrol refuses {name}: {_reason(body)}")
             self._stored[path] = document
 
-    def _last_words(self) -> str:
-        assert self._child is not None
-        return f"its last words:\n{self._child.last_words()}"
+    async def _patch(self, child: Child, path: str, document: Document, headers: dict[str, str]) -> tuple[int, bytes]:
+        async with answering(child):
+            return await ask((self._host, _API_PORT), path + _WRITER, "PATCH", document=document, headers=headers)
 
     async def lose(self) -> None:
         """SIGKILL."""

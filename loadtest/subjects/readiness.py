@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from loadtest.process import Child
 from loadtest.subjects.subject import SubjectError
 
 PATIENCE_S = 30.0
 """Long enough for dozens of programs that start at once on two cores."""
+ANSWER_S = 5.0
+"""How long a program may take for one answer."""
 _POLL_S = 0.02
 
 
@@ -19,7 +22,7 @@ async def until(child: Child, is_ready: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not await is_ready():
                 if not child.is_running:
-                    await asyncio.sleep(_POLL_S)  # what it said last may still be in the pipe
+                    await child.wait()  # what it said last may still be in the pipe
                     raise SubjectError(
                         f"{child.name} ended with status {child.returncode}; its last words:\n{child.last_words()}"
                     )
@@ -28,3 +31,14 @@ async def until(child: Child, is_ready: Callable[[], Awaitable[bool]]) -> None:
         raise SubjectError(
             f"{child.name} was not ready after {PATIENCE_S:g} s; its last words:\n{child.last_words()}"
         ) from None
+
+
+@contextlib.asynccontextmanager
+async def answering(child: Child) -> AsyncIterator[None]:
+    """What is asked of it meanwhile. SubjectError for an OSError, and when there is no answer within ANSWER_S."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            yield
+    except OSError as error:
+        why = f"no answer in {ANSWER_S:g} s" if isinstance(error, TimeoutError) else str(error)
+        raise SubjectError(f"{child.name} does not answer ({why}); its last words:\n{child.last_words()}") from None

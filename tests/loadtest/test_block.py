@@ -57,3 +57,9 @@ def test_an_instance_can_listen_at_every_address() -> None:
             listener = stack.enter_context(socket.socket())
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
             listener.bind((found.address(), APP_PORT))
+
+
+def test_addresses_that_are_not_here_are_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtest.block._NETWORK", 240)
+    with pytest.raises(NoBlockError, match=r"240\.[0-9.]+:7999 cannot be bound \(.+\): .* loopback .* container"):
+        Block()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import sys
 from pathlib import Path
@@ -69,6 +70,35 @@ async def test_nothing_is_repeated_when_no_retries_are_asked_for(name: str, tmp_
             backend.mood = "503"
         assert (await proxied.call())[0] == 503
         assert len(proxied.seen) == 1
+
+
+@pytest.mark.parametrize("name", ["envoy", "haproxy"])
+async def test_what_found_no_connection_is_repeated_whatever_is_asked_for(name: str, tmp_path: Path) -> None:
+    async with running(name, tmp_path, instances=2) as proxied:
+        await proxied.backends[0].close()
+        assert await proxied.calls(12, "POST") == {(200, "2"): 12}
+
+
+@pytest.mark.parametrize(("attempt", "told"), [(None, "1s"), ("5s", "1s"), ("250ms", "0.25s|250ms")])
+@pytest.mark.parametrize("name", ["envoy", "haproxy"])
+async def test_the_time_of_an_attempt_bounds_connecting_too(
+    name: str, attempt: str | None, told: str, tmp_path: Path
+) -> None:
+    async with stage(name, tmp_path) as proxied:
+        await proxied.subject.start({"echo": []}, Policy.model_validate({"attempt_timeout": attempt}))
+        shown = "".join(proxied.subject.configuration().values())
+        limit = re.search(r"(?:timeout connect|connect_timeout:) (\S+)", shown)
+        assert limit
+        assert limit[1].replace("1000ms", "1s") in told.split("|")
+
+
+@EVERY
+async def test_an_origin_may_have_a_name_that_yaml_takes_for_another_value(name: str, tmp_path: Path) -> None:
+    async with stage(name, tmp_path) as proxied:
+        await proxied.add()
+        origins = {"on": proxied.origins["echo"]}
+        proxied.entry = (await proxied.subject.start(origins, Policy(retries=1)))["on"]
+        assert await proxied.call() == (200, "1")
 
 
 @EVERY
@@ -180,10 +210,11 @@ async def test_a_program_that_cannot_start_is_shown_in_its_own_words(name: str, 
         await proxied.add()
         assert isinstance(proxied.subject, Envoy | HAProxy)
         listen = proxied.subject._listen
-        with socket.socket() as taken:
-            taken.bind((listen if isinstance(listen, str) else listen[0], 15001))
-            with pytest.raises(SubjectError, match=r"(?s)ended with status 1; its last words:\n.*127\.[0-9.]+:15001"):
-                await begin(proxied)
+        with (
+            socket.create_server((listen if isinstance(listen, str) else listen[0], 15001)),
+            pytest.raises(SubjectError, match=r"(?s)ended with status 1; its last words:\n.*127\.[0-9.]+:15001"),
+        ):
+            await begin(proxied)
 
 
 @pytest.mark.parametrize(
