@@ -12,7 +12,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console, Group, RenderableType
 
-from loadtest.cli.failure import BROKEN, INTERRUPTED
+from loadtest.cli.failure import BROKEN, INTERRUPTED, Failure
 from loadtest.cli.folder import Folder
 from loadtest.cli.screen import aside, say
 from loadtest.compare import Chosen, Turn, compare
@@ -22,6 +22,7 @@ from loadtest.report.table import single
 from loadtest.results.file import encode
 from loadtest.results.model import Comparison
 from loadtest.scenario.explain import doubts
+from loadtest.subjects import choice
 
 Show = Callable[[Comparison], RenderableType]
 """What of it is printed on standard output; plain text is printed as it is."""
@@ -33,6 +34,7 @@ def perform(chosen: Sequence[Chosen], rounds: int, out: Path, name: str, show: S
 
     Ends the command with its exit status.
     """
+    check_judged(chosen)
     screen = aside()
     folder = Folder(out, name, lambda told: _tell(screen, told))
     for each in chosen:
@@ -52,6 +54,18 @@ def perform(chosen: Sequence[Chosen], rounds: int, out: Path, name: str, show: S
     for path in folder.kept:
         screen.print(str(path), soft_wrap=True, markup=False)
     raise typer.Exit(_status(comparison, is_kept=len(folder.kept) == len((_RESULT, _PAGE))))
+
+
+def check_judged(chosen: Sequence[Chosen]) -> None:
+    """Failure for a scenario whose expectations are for a name that no subject begins with."""
+    for each in chosen:
+        known = [*choice.ABOUT, *each.subjects]
+        for at, name in enumerate(each.scenario.judged):
+            if not choice.is_address(name) and not any(subject.startswith(name) for subject in known):
+                raise Failure(
+                    f"{each.scenario.name}: judged[{at}]: no subject's name begins with {name!r}; "
+                    f"allowed: the beginning of {', '.join(choice.ABOUT)}, http://HOST:PORT"
+                )
 
 
 def one_by_one(comparison: Comparison) -> RenderableType:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
+from loadtest import arrivals
 from loadtest.results.histogram import Histogram
-from loadtest.results.model import Endpoint, Result
+from loadtest.results.model import Endpoint, PhaseSpan, Result
+from loadtest.scenario.model import Phase
 
 POINTS = 300
 STEPS_PER_DECADE = 40
@@ -101,10 +104,19 @@ def intended_rate(result: Result) -> Curve:
     """Requests per second that the phases ask for; empty in a closed loop."""
     if not any(each.rate_from or each.rate_to for each in result.phases):
         return Curve([], [])
-    corners = [
-        corner for each in result.phases for corner in ((each.from_s, each.rate_from), (each.to_s, each.rate_to))
-    ]
+    corners = [corner for each in result.phases for corner in _corners(each)]
     return Curve([at for at, _ in corners], [at for _, at in corners])
+
+
+def _corners(phase: PhaseSpan) -> Iterator[tuple[float, float]]:
+    """Where the rate begins and ends to be constant or linear."""
+    if not phase.steps:
+        yield from ((phase.from_s, phase.rate_from), (phase.to_s, phase.rate_to))
+        return
+    lasts_s = phase.to_s - phase.from_s
+    sent: dict[str, Any] = {"for": lasts_s, "from": phase.rate_from, "to": phase.rate_to, "steps": phase.steps}
+    for span in arrivals.spans([Phase.model_construct(**sent)]):
+        yield from ((round(phase.from_s + at_s, 9), span.rate) for at_s in (span.begin_s, span.end_s))
 
 
 def _merge(texts: Iterable[str]) -> Histogram:

@@ -18,6 +18,7 @@ from loadtest.report.curves import Curve
 from loadtest.report.marks import background, marks, plain
 from loadtest.report.words import latency, outcome
 from loadtest.results.model import Result
+from loadtest.results.spans import CONTROL_PLANE
 
 Figure = dict[str, Any]
 Trace = dict[str, Any]
@@ -125,11 +126,11 @@ def traffic_over_time(results: Sequence[Result]) -> Figure | None:
 def log_axis(low_us: float, high_us: float) -> dict[str, Any]:
     """A logarithmic axis of milliseconds that holds both, labelled with units at round values."""
     low, high = max(low_us, 1) / 1.25, max(high_us, 1) * 1.25
-    steps = (1, 2, 5) if high / low < 3000 else (1,)
-    ticks = [
-        step * 10**power for power in range(floor(log10(low)), floor(log10(high)) + 1) for step in steps
-        if low <= step * 10**power <= high
-    ]  # fmt: skip
+    decades = range(floor(log10(low)), floor(log10(high)) + 1)
+    for steps in _STEPS if high / low < _MANY else _DECADES:
+        ticks = [tick for power in decades for step in steps if low <= (tick := step * 10**power) <= high]
+        if len(ticks) >= 2:
+            break
     return {
         "type": "log",
         "range": [log10(low / 1000), log10(high / 1000)],
@@ -138,6 +139,14 @@ def log_axis(low_us: float, high_us: float) -> dict[str, Any]:
     }
 
 
+_MANY = 3000
+_DECADES = ((1,),)
+_STEPS = (
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 4, 5, 7),
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
+)
+"""From coarse to fine; of the last, two are within any axis, whose ends are at least 1.25 x 1.25 apart."""
 _INTENDED = "intended rate"
 _INTENDED_LINE = Line("#7F7F7F", "dash")
 
@@ -161,12 +170,20 @@ def _instances(results: Sequence[Result]) -> tuple[list[tuple[str, int]], list[t
     keys = sorted({(each.origin, each.instance) for result in results for each in result.endpoints})
     if len(keys) <= MOST_INSTANCES:
         return keys, []
-    touched = [(each.origin, each.instances) for result in results for each in result.windows]
+    windows = {
+        (each.origin, tuple(each.instances))
+        for result in results
+        for each in result.windows
+        if each.kind != CONTROL_PLANE
+    }
 
-    def is_touched(key: tuple[str, int]) -> bool:
-        return any(origin in {"", key[0]} and key[1] in numbers for origin, numbers in touched)
+    def order(key: tuple[str, int]) -> int:
+        mine = [numbers for origin, numbers in windows if origin in {"", key[0]}]
+        if any(key[1] in numbers for numbers in mine):
+            return 0
+        return 1 if any(not numbers for numbers in mine) else 2
 
-    first = sorted(keys, key=lambda key: (not is_touched(key), key))[: MOST_INSTANCES - 1]
+    first = sorted(keys, key=lambda key: (order(key), key))[: MOST_INSTANCES - 1]
     return sorted(first), sorted(set(keys) - set(first))
 
 

@@ -61,7 +61,7 @@ class LiveLine:
             self._live.update(self._shown(now), refresh=True)
         elif now.elapsed_s >= self._plain_at_s:
             self._plain_at_s = now.elapsed_s + PLAIN_EVERY_S
-            parts = [f"{seconds(now.elapsed_s)} of {seconds(self._total_s)}", now.phase, *_figures(now)]
+            parts = [f"{seconds(round(now.elapsed_s, 1))} of {seconds(self._total_s)}", now.phase, *_figures(now)]
             self._say(f"{self._title}: {', '.join(part for part in parts if part)}{_faults(now)}")
 
     def end(self) -> None:
@@ -90,7 +90,7 @@ class LiveLine:
         above.add_row(
             Text(self._title, "bold"),
             ProgressBar(total=self._total_s, completed=min(max(elapsed_s, 0.0), self._total_s)),
-            Text(f"{seconds(max(elapsed_s, 0.0))} of {seconds(self._total_s)}"),
+            Text(f"{seconds(round(max(elapsed_s, 0.0), 1))} of {seconds(self._total_s)}"),
         )
         below = Text(no_wrap=True, overflow="ellipsis")
         if now is None:

@@ -207,12 +207,15 @@ def _plots(shown: Sequence[Result], lines: dict[str, colours.Line]) -> tuple[lis
 
 def _phase(phase: PhaseSpan) -> str:
     span = f"{seconds(phase.from_s)} to {seconds(phase.to_s)}"
-    if not phase.rate_from and not phase.rate_to:
+    if phase.callers:
+        how = words.plural(phase.callers, "caller")
+    elif not phase.rate_from and not phase.rate_to:
         how = "closed loop"
     elif phase.rate_from == phase.rate_to:
         how = rate(phase.rate_from)
     else:
         how = f"{rate(phase.rate_from)} to {rate(phase.rate_to)}"
+        how += f" in {phase.steps} steps" if phase.steps else ""
     return f"{phase_name(phase)}: {how}, {span}"
 
 

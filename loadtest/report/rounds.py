@@ -53,7 +53,10 @@ def drawn(rounds: Sequence[Result]) -> Result:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One measure of one expectation over the rounds that were not interrupted: it holds when it holds in each."""
+    """One measure of one expectation over the rounds that were not interrupted: it holds when it holds in each.
+
+    When all were interrupted, it is what they had, and not judged.
+    """
 
     what: str
     expected: str
@@ -63,15 +66,25 @@ class Judgement:
 
 
 def judgements(rounds: Sequence[Result]) -> list[Judgement]:
-    together: dict[tuple[str, str], list[tuple[str, bool]]] = {}
-    for result in [each for each in rounds if not each.interrupted] or rounds:
-        for each in result.verdicts:
-            together.setdefault((each.what, each.expected), []).append((each.measured, each.holds))
-    is_judged = any(each.is_judged for each in rounds)
+    shown = [each for each in rounds if not each.interrupted]
+    is_judged = bool(shown) and any(each.is_judged for each in shown)
+    shown = shown or [msgspec.structs.replace(each, interrupted=False) for each in rounds]
     return [
-        Judgement(what, expected, [each for each, _ in found], all(holds for _, holds in found), is_judged)
-        for (what, expected), found in together.items()
+        Judgement(
+            what,
+            expected,
+            [each.measured for result in shown for each in result.verdicts if (each.what, each.expected) == key],
+            holds,
+            is_judged,
+        )
+        for key, holds in medians.held(shown).items()
+        for what, expected in [key]
     ]
+
+
+def is_cut(rounds: Sequence[Result]) -> bool:
+    """Whether all were interrupted, so that nothing is judged."""
+    return all(each.interrupted for each in rounds)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -94,7 +107,10 @@ def _verdict(comparison: Comparison) -> str:
                 missed.setdefault(subject, []).extend(failing)
     of = sum(total.values())
     failed = sum(map(len, missed.values()))
-    if not of and any(each.verdicts for each in comparison.results):
+    with_verdicts = [each for each in comparison.results if each.verdicts]
+    if not of and any(each.is_judged for each in with_verdicts):
+        return "Nothing is judged: what was run was interrupted."
+    if not of and with_verdicts:
         return "Nothing is judged: what the scenarios expect is for other subjects."
     if not of:
         return "Nothing was expected of these runs, so nothing is judged."
@@ -108,13 +124,14 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def unsound(rounds: Sequence[Result]) -> list[str]:
-    """Why these results are not what they seem: runs cut short, with problems, or limited by the generator itself."""
+    """Why these results are not what they seem: cut short, with problems, limited by the generator or by their load."""
     limits = [
         f"{_where(rounds, each)}: meshload itself was the limit: {why}"
         for each in rounds
         for why in each.generator.limited
     ]
-    return broken(rounds) + limits
+    notes = [f"{_where(rounds, each)}: {note}" for each in rounds for note in each.generator.notes]
+    return broken(rounds) + limits + notes
 
 
 def broken(rounds: Sequence[Result]) -> list[str]:

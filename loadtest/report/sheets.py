@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from loadtest.report.rounds import Rounds, by_scenario, judgements, most_rounds, row, sound, subjects
+from loadtest.report.rounds import Rounds, by_scenario, is_cut, judgements, most_rounds, row, sound, subjects
 from loadtest.report.words import DASH, count, is_answer, latency, outcome, percent
 from loadtest.results.medians import Spread
-from loadtest.results.model import Comparison, Generator, Result
+from loadtest.results.model import Comparison, Generator, Percentiles, Result
 from loadtest.scenario.units import rate, size
 from loadtest.scenario.words import plural
 
-LIMITED = "~ meshload late"
+LIMITED = "~ meshload was the limit"
 """Beside figures of which a part is the generator's own."""
 
 Number = Callable[[float], str]
@@ -64,6 +64,9 @@ def _overall(rounds: Rounds) -> list[Bit]:
     twice = sum(each.ledger.writes_executed_twice for each in rounds)
     if twice:
         bits.append(Bit(f"{plural(twice, 'write')} twice", tone="bad"))
+    lost = sum(each.ledger.lost for each in rounds)
+    if lost:
+        bits.append(Bit(f"{count(lost)} lost", tone="bad"))
     if any(each.interrupted or each.problems for each in rounds):
         bits.append(Bit("! see the notes", tone="bad"))
     if any(each.generator.limited for each in rounds):
@@ -72,6 +75,8 @@ def _overall(rounds: Rounds) -> list[Bit]:
     missed = sum(not each.holds for each in found)
     if not found:
         return bits
+    if is_cut(rounds):
+        return [*bits, Bit("not judged: interrupted", tone="quiet")]
     text = f"✗ {missed} of {len(found)} missed" if missed else "✓ as expected"
     return [*bits, Bit(text, tone="quiet" if not found[0].is_judged else "bad" if missed else "good")]
 
@@ -94,8 +99,12 @@ def verdicts(by_subject: Mapping[str, Rounds]) -> Sheet:
                 [Bit(sign + each.measured[0], tone=tone), *(Bit(more, tone=tone) for more in each.measured[1:])]
             )
         rows.append(Row(what, cells, expected))
-    unjudged = [name for name, own in found.items() if own and not own[0].is_judged]
-    note = f"Not judged, and shown beside the others: {', '.join(unjudged)}." if unjudged else ""
+    unjudged = [
+        name + (" (interrupted)" if is_cut(by_subject[name]) else "")
+        for name, own in found.items()
+        if own and not own[0].is_judged
+    ]
+    note = f"Not judged: {', '.join(unjudged)}." if unjudged else ""
     return Sheet("Expectations", list(by_subject), rows, note)
 
 
@@ -179,12 +188,16 @@ def usage(by_subject: Mapping[str, Rounds]) -> Sheet:
     def of(read: Callable[[Generator], float]) -> list[Spread | None]:
         return [_middle(read(each.generator) for each in sound(rounds)) for rounds in by_subject.values()]
 
+    def late(read: Callable[[Percentiles], float]) -> list[Spread | None]:
+        known = [[each.generator.lateness for each in sound(rounds)] for rounds in by_subject.values()]
+        return [_middle(read(each) for each in own if each.count) for own in known]
+
     rows = [
         _row("CPU for each request", [each.cpu_us for each in medians], latency, "of the subject"),
         _row("memory", [each.rss_bytes for each in medians], _size, "resident, of the subject"),
-        _row("generator late, p50", of(lambda each: each.lateness.p50), latency, "against its own schedule"),
-        _row("generator late, p99", of(lambda each: each.lateness.p99), latency),
-        _row("generator late, most", of(lambda each: each.lateness.max), latency),
+        _row("generator late, p50", late(lambda each: each.p50), latency, "against its own schedule"),
+        _row("generator late, p99", late(lambda each: each.p99), latency),
+        _row("generator late, most", late(lambda each: each.max), latency),
         _row("generator's cores", of(lambda each: each.cpu), lambda cores: f"{cores:.2f}", "in use while sending"),
         _row("connections", of(lambda each: each.most_connections), count, "open at once, at most"),
     ]

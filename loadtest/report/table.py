@@ -24,6 +24,7 @@ from loadtest.scenario.words import plural
 _TONES = {"good": "green", "bad": "bold red", "quiet": "dim", "": ""}
 _KINDS = {"worse": "bold red", "better": "green", "warning": "yellow", "incomparable": "yellow"}
 _PADDING = 2
+_MOST_REASONS = 3
 
 
 def single(result: Result) -> RenderableType:
@@ -44,11 +45,12 @@ def single(result: Result) -> RenderableType:
 
 
 def _expectations(result: Result) -> Table:
-    table = _empty("Expectations" if result.is_judged else "Expectations (of other subjects)")
+    other = " (not judged: interrupted)" if result.interrupted else "" if result.is_judged else " (of other subjects)"
+    table = _empty(f"Expectations{other}")
     for name in ("", "expected", "measured"):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     for each in result.verdicts:
-        tone = "quiet" if not result.is_judged else "good" if each.holds else "bad"
+        tone = "quiet" if other else "good" if each.holds else "bad"
         sign = "✓" if each.holds else "✗"
         table.add_row(_text(each.what), _text(each.expected), _text(f"{each.measured} {sign}", _TONES[tone]))
     return table
@@ -65,10 +67,13 @@ def _notes(comparison_: Comparison) -> list[str]:
     limited = [each for each in comparison_.results if each.generator.limited]
     if limited:
         late_us = max(each.generator.lateness.p99 for each in limited)
+        late = f" (late by up to {latency(late_us)} at p99)" if late_us else ""
+        reasons = list(dict.fromkeys(reason for each in limited for reason in each.generator.limited))
+        more = f"; and {len(reasons) - _MOST_REASONS} reasons more" if len(reasons) > _MOST_REASONS else ""
         found.append(
             f"{sheets.LIMITED}: in {len(limited)} of {plural(len(comparison_.results), 'run')} the generator itself "
-            f"was the limit (late by up to {latency(late_us)} at p99), and some of the latency is its own; the page "
-            "tells each. A quiet machine, a lower rate or a free core helps."
+            f"was the limit{late}, and some of the latency may be its own: {'; '.join(reasons[:_MOST_REASONS])}{more}. "
+            "The page tells of each run."
         )
     return found
 
@@ -209,6 +214,6 @@ def _marked(bit: Bit) -> str:
 
 
 def _escaped(text: str) -> str:
-    for sign in "\\|<>*`":
+    for sign in "\\|<>*`[]_":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

@@ -28,8 +28,9 @@ def count(number: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A time of a run, to a tenth: `6.5 s`, `1 m 30.5 s`."""
-    return f"{round(value, 1):g} s" if value < 60 else duration(round(value, 1))
+    """A time of a run, to a millisecond: `6.5 s`, `1 m 30.25 s`."""
+    value = round(value, 3)
+    return f"{value:g} s" if value < 60 else duration(value)
 
 
 def outcome(word: str) -> str:

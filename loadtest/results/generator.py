@@ -107,12 +107,12 @@ def _narrow(scenario: Scenario) -> list[str]:
         each = figures.capacity(origin)
         rate = peak * figures.share(scenario, name)
         rate = rate if each is None else min(rate, each * origin.instances)
-        mean_s = figures.mean_s(origin.service_time)
-        needed = math.ceil(rate * mean_s)
+        held_s = figures.held_s(scenario, name)
+        needed = math.ceil(round(rate * held_s, 6))
         if needed > scenario.load.connections:
             found.append(
                 f"{scenario.load.connections} connections cannot carry what {name} could serve: {rate:g}/s for "
-                f"{duration(mean_s)} each need {needed}; raise load.connections above that"
+                f"{duration(held_s)} each need {needed}; raise load.connections above that"
             )
     return found
 

@@ -35,9 +35,9 @@ class Row:
     p99_9: Spread | None
     max: Spread | None
     per_second: Spread | None
-    failed: Spread | None
-    """Measured requests that did not succeed."""
     writes_executed_twice: Spread | None
+    lost: Spread | None
+    """Successes that no instance executed."""
     amplification: Spread | None
     cpu_us: Spread | None
     """The subject's CPU time for each request of the whole load, in microseconds."""
@@ -74,10 +74,10 @@ def _row(scenario: str, subject: str, results: Sequence[Result]) -> Row:
         p99_9=spread(lambda result: _latency(result, "p99_9")),
         max=spread(lambda result: _latency(result, "max")),
         per_second=spread(lambda result: result.summary.per_second),
-        failed=spread(lambda result: result.summary.requests - result.summary.latency.count),
         writes_executed_twice=spread(
             lambda result: result.ledger.writes_executed_twice if result.ledger.is_known else None
         ),
+        lost=spread(lambda result: result.ledger.lost if result.ledger.is_known else None),
         amplification=spread(lambda result: result.ledger.amplification if result.ledger.is_known else None),
         cpu_us=spread(_cpu_us),
         rss_bytes=spread(lambda result: sum(each.rss_bytes for each in result.usage) if result.usage else None),
@@ -111,10 +111,18 @@ def _is_limited(result: Result) -> bool:
 
 
 def _holds(results: Iterable[Result]) -> bool | None:
-    judged = [result for result in results if result.is_judged and result.verdicts and not result.interrupted]
-    if not judged:
-        return None
-    return all(not result.problems and all(verdict.holds for verdict in result.verdicts) for result in judged)
+    found = held(result for result in results if result.is_judged)
+    return all(found.values()) if found else None
+
+
+def held(results: Iterable[Result]) -> dict[tuple[str, str], bool]:
+    """Whether each (what, expected) held in every round that was not interrupted, without a problem of the run."""
+    found: dict[tuple[str, str], bool] = {}
+    for result in results:
+        for each in result.verdicts if not result.interrupted else ():
+            key = each.what, each.expected
+            found[key] = found.get(key, True) and each.holds and not result.problems
+    return found
 
 
 def _excluded(result: Result) -> str:

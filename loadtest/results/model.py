@@ -46,6 +46,10 @@ class PhaseSpan(_Part, omit_defaults=False):
     rate_from: float
     rate_to: float
     """Intended requests per second at its beginning and end; zeros in a closed loop."""
+    steps: int = 0
+    """In so many steps from the one to the other; 0: evenly."""
+    callers: int = 0
+    """In a closed loop."""
 
 
 class Window(_Part):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from loadtest.results.model import PhaseSpan, Window
-from loadtest.scenario import words
+from loadtest.scenario import figures, words
 from loadtest.scenario.model import Change, Fault, Scenario
 
 CONTROL_PLANE = "control_plane"
@@ -13,15 +13,21 @@ CONTROL_PLANE = "control_plane"
 
 def phases(scenario: Scenario) -> list[PhaseSpan]:
     """One after the other; those without a name are called by their number."""
-    found = []
-    begin = 0.0
-    for number, phase in enumerate(scenario.load.phases, 1):
-        end = begin + phase.for_
-        rate_from = phase.from_ if phase.from_ is not None else phase.rate or 0.0
-        rate_to = phase.to if phase.to is not None else phase.rate or 0.0
-        found.append(PhaseSpan(phase.name or f"phase {number}", begin, end, phase.measured, rate_from, rate_to))
-        begin = end
-    return found
+    return [_phase(span) for span in figures.spans(scenario)]
+
+
+def _phase(span: figures.Span) -> PhaseSpan:
+    phase = span.phase
+    return PhaseSpan(
+        name=phase.name or f"phase {span.number}",
+        from_s=span.from_s,
+        to_s=span.to_s,
+        measured=phase.measured,
+        rate_from=phase.from_ if phase.from_ is not None else phase.rate or 0.0,
+        rate_to=phase.to if phase.to is not None else phase.rate or 0.0,
+        steps=phase.steps or 0,
+        callers=phase.callers or 0,
+    )
 
 
 def windows(scenario: Scenario) -> list[Window]:
@@ -44,10 +50,10 @@ def phase_at(scenario: Scenario, now_s: float) -> str:
     return next((phase.name for phase in phases(scenario) if phase.from_s <= now_s < phase.to_s), "")
 
 
-def faults_at(scenario: Scenario, now_s: float) -> list[str]:
-    """What is wrong or changes at this moment, with who it is about: `echo 1 hangs`; each once."""
-    found = [sentence(window) for window in windows(scenario) if window.from_s <= now_s < window.to_s]
-    return list(dict.fromkeys(found))
+def faults_at(found: Sequence[Window], now_s: float) -> list[str]:
+    """What of these holds at this moment, with who it is about: `echo 1 hangs`; each once."""
+    told = [sentence(window) for window in found if window.from_s <= now_s < window.to_s]
+    return list(dict.fromkeys(told))
 
 
 def sentence(window: Window) -> str:
@@ -58,8 +64,9 @@ def sentence(window: Window) -> str:
 
 
 def _fault(fault: Fault, origin: str) -> Iterator[Window]:
+    what = words.fault(fault)
     for from_s, to_s in fault.windows():
-        yield Window(words.fault(fault), fault.kind, from_s, to_s, origin, list(fault.instances or ()))
+        yield Window(what, fault.kind, from_s, to_s, origin, list(fault.instances or ()))
 
 
 def _change(change: Change, scenario: Scenario) -> Iterator[Window]:
@@ -67,8 +74,7 @@ def _change(change: Change, scenario: Scenario) -> Iterator[Window]:
     if change.replace is not None:
         replace = change.replace
         origin = replace.origin or scenario.first_origin
-        lasts_s = replace.lead + replace.grace if replace.told == "before" else max(replace.lead, replace.grace)
-        end = change.at + lasts_s
+        end = change.at + replace.lasts_s
         yield Window(words.change(change), "replace", change.at, end, origin, [replace.instance])
     elif change.control_plane == "away":
         back = [each.at for each in scenario.changes if each.control_plane == "back" and each.at >= change.at]

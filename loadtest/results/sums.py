@@ -16,6 +16,7 @@ from loadtest.messages import Cell
 from loadtest.outcome import ABANDONED
 from loadtest.results.histogram import Histogram
 from loadtest.results.model import Bin, Percentiles, Summary
+from loadtest.scenario import figures
 from loadtest.scenario.model import Scenario
 
 _MOST_OPEN = 64
@@ -62,6 +63,7 @@ class Sums:
 
     def __init__(self, scenario: Scenario, bin_s: float) -> None:
         self._phases = scenario.load.phases
+        self._spans = figures.spans(scenario)
         self._is_closed = scenario.load.mode == "closed"
         self.bin_s = bin_s
         self._bins = math.ceil(scenario.duration_s / bin_s)
@@ -153,12 +155,8 @@ class Sums:
         )
 
     def _measured_s(self, until_s: float) -> float:
-        found = begin = 0.0
-        for phase in self._phases:
-            if phase.measured:
-                found += max(0.0, min(begin + phase.for_, until_s) - begin)
-            begin += phase.for_
-        return found
+        measured = [span for span in self._spans if span.phase.measured]
+        return round(sum(max(0.0, min(span.to_s, until_s) - span.from_s) for span in measured), 9)
 
     def lateness(self) -> Percentiles:
         """Of the generator itself, over all phases."""

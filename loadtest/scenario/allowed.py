@@ -19,9 +19,9 @@ _FORMATS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
 }
 PATTERNS = {
     "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": "a name of lower-case letters, digits and dashes within, 63 at most",
-    "^[a-z0-9][a-z0-9-]{0,63}$": "a name of lower-case letters, digits and dashes, 64 at most",
+    "^[a-z0-9][a-z0-9-]{0,63}$": "a name of lower-case letters, digits and dashes after the first, 64 at most",
     "^[A-Z]{1,16}$": "a method in capitals, for example GET",
-    "^/[!-~]*$": "a path that begins with / and has no spaces",
+    '^/[!"$-~]*$': "a path that begins with / and has no spaces and no #",
     r"^[^\p{C}]*$": "text in a line, without control characters",
     r"^[\n[^\p{C}]]*$": "text without control characters",
     "^[1-5](xx|[0-9]{2})$": "a status like 200, or a class like 2xx",
@@ -88,7 +88,7 @@ def allowed(path: Path) -> str:
         case "boolean":
             return "true or false"
         case "string":
-            return f"text{most}"
+            return f"text{', not empty' if 'minLength' in schema else ''}{most}"
         case "array":
             return f"a list{_length(schema.get('minItems', 0), schema.get('maxItems'), 'entries')}"
         case "object" if "properties" in schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from loadtest.scenario import figures
@@ -108,6 +109,8 @@ def _lives(scenario: Scenario, path: str, fault: Fault, name: str) -> Iterator[s
         from_s, to_s = there[number]
         if not any(_overlap(window, (from_s, to_s)) for window in fault.windows()):
             when = f"from {duration(from_s)} on" if from_s else f"until {duration(to_s)}"
+            if from_s and to_s < math.inf:
+                when = f"from {duration(from_s)} to {duration(to_s)}"
             yield f"{path} is about {name} {number}, which is there only {when}"
 
 
@@ -144,9 +147,9 @@ def _changes(scenario: Scenario) -> Iterator[str]:
     for at, change in sorted(enumerate(scenario.changes), key=lambda each: each[1].at):
         path = f"changes[{at}]"
         if (replace := change.replace) is not None:
-            takes_s = replace.lead + replace.grace if replace.told == "before" else max(replace.lead, replace.grace)
-            if change.at + takes_s > end_s:
-                yield f"{path} is done after {duration(change.at + takes_s)}, but the load ends after {duration(end_s)}"
+            done_s = change.at + replace.lasts_s
+            if done_s > end_s:
+                yield f"{path} is done after {duration(done_s)}, but the load ends after {duration(end_s)}"
         elif (change.control_plane == "away") == is_away:
             yield f"{path}: the control plane is {'away' if is_away else 'there'} already"
         else:
@@ -187,8 +190,9 @@ def _expectation(scenario: Scenario, path: str, expectation: Expectation) -> Ite
     width_s = figures.bin_width(end_s)
     for name, edge_s in (("from", expectation.from_), ("to", expectation.to)):
         if edge_s is not None and edge_s < end_s and abs(edge_s / width_s - round(edge_s / width_s)) > _ROUNDING:
-            next_one = f"the next of the bins of {duration(width_s)}"
-            yield f"{path}.{name} takes effect with {next_one}, after {duration(edge_s)}"
+            effect_s = math.ceil(edge_s / width_s) * width_s
+            bins = f"results are counted in bins of {duration(width_s)}"
+            yield f"{path}.{name} takes effect at {duration(effect_s)}: {bins}"
     if expectation.repeated_writes is not None and not any(each.is_write for each in scenario.load.requests):
         yield f"{path}.repeated_writes: no request is a write"
     for measure in MEASURES:

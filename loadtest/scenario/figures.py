@@ -35,8 +35,9 @@ def spans(scenario: Scenario) -> list[Span]:
     found = []
     begin = 0.0
     for number, phase in enumerate(scenario.load.phases, 1):
-        found.append(Span(phase, number, begin, begin + phase.for_))
-        begin += phase.for_
+        end = round(begin + phase.for_, 9)  # or 0.1 + 0.2 would end after 0.3
+        found.append(Span(phase, number, begin, end))
+        begin = end
     return found
 
 
@@ -69,8 +70,8 @@ def held_s(scenario: Scenario, origin: str) -> float:
     """How long a request holds its connection on average when nothing is wrong: work, and slow reading."""
     mine = [each for each in scenario.load.requests if (each.to or scenario.first_origin) == origin]
     here = scenario.origins[origin]
-    reading = sum(each.weight * here.body / each.read for each in mine if each.read) / sum(each.weight for each in mine)
-    return mean_s(here.service_time) + reading
+    reading = sum(each.weight * here.body / each.read for each in mine if each.read)
+    return mean_s(here.service_time) + (reading / sum(each.weight for each in mine) if mine else 0.0)
 
 
 def bin_width(duration_s: float) -> float:

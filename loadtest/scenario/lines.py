@@ -82,8 +82,7 @@ def read(text: str) -> Tree:
         except (ValueError, OverflowError):  # as PyYAML lets them out, of "\\U99999999" for one
             raise YamlError(_mark(loader.get_mark()), "there is no such character, or number") from None
     except yaml.reader.ReaderError as error:
-        before = _BREAK.split(text[: error.position])
-        mark = Mark(len(before), len(before[-1]) + 1)
+        mark = end(text[: error.position])
         raise YamlError(mark, f"the character U+{ord(text[error.position]):04X} is not allowed in YAML") from None
     except yaml.MarkedYAMLError as error:
         raise _syntax(error, text) from None
@@ -122,6 +121,12 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?(?:0|[1-9][0-9]{0,29})(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,3})?", list("-+0123456789")),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def end(text: str) -> Mark:
+    """The place behind a text."""
+    before = _BREAK.split(text)
+    return Mark(len(before), len(before[-1]) + 1)
 
 
 def _bound(depth: int, nodes: int, mark: Mark) -> None:

@@ -66,8 +66,7 @@ def read(path: Path) -> tuple[str, Scenario]:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        before = data[: error.start].split(b"\n")
-        problem = Problem(len(before), len(before[-1]) + 1, "", "it is not UTF-8 text")
+        problem = Problem(*lines.end(data[: error.start].decode()), "", "it is not UTF-8 text")
         raise ScenarioError(source, [problem]) from None
     return text, parse(text, source)
 

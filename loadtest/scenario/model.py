@@ -6,20 +6,20 @@ Everything is bounded, so that a scenario that starts also ends.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from loadtest.outcome import IDEMPOTENT
-from loadtest.scenario.references import MOST_INSTANCES, wrong
+from loadtest.scenario import headers
+from loadtest.scenario.references import MOST_INSTANCES, MOST_WINDOWS, wrong
 from loadtest.scenario.units import parse_duration, parse_rate, parse_size
 
 LONGEST_S = 24 * 3600.0
 MOST_RATE = 1_000_000.0
 MOST_CONNECTIONS = 20_000
-MOST_WINDOWS = 10_000
 
 
 def _text(parse: Callable[[str], Any]) -> BeforeValidator:
@@ -44,6 +44,7 @@ Rate = Annotated[float, _text(parse_rate), Field(gt=0, le=MOST_RATE, json_schema
 Size = Annotated[int, _text(parse_size), Field(ge=0, le=64 * 1024 * 1024, json_schema_extra={"format": "size"})]
 Percent = Annotated[float, Field(gt=0, le=100)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+SubjectName = Annotated[str, Field(min_length=1)]
 Status = Annotated[int, Field(ge=200, le=599)]
 Number = Annotated[int, Field(ge=1)]
 Statuses = Annotated[
@@ -88,7 +89,7 @@ _SERVICE_TIME = "a service time is a duration, or exactly one of fixed, uniform,
 class Origin(Strict):
     """A service: `instances` that are alike. `concurrency` requests are served at once by each, `queue` more wait.
 
-    What comes past the queue is answered 503 at once. Without `concurrency` there is no limit.
+    What comes past the queue is answered 503 at once. Without `concurrency` there is no limit but 100 000.
     """
 
     instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)] = 1
@@ -158,9 +159,16 @@ class Fault(Strict):
                 raise ValueError("every: it has to be longer than for")
             if self.until <= self.at:
                 raise ValueError("until: it has to be later than at")
-            if (self.until - self.at) / self.every > MOST_WINDOWS:
+            if self.count > MOST_WINDOWS:
                 raise ValueError(f"every: at most {MOST_WINDOWS} repetitions until then are allowed")
         return self
+
+    @property
+    def count(self) -> int:
+        """How often it holds."""
+        if self.every is None or self.until is None:
+            return 1
+        return math.ceil(round((self.until - self.at) / self.every, 6))
 
     def windows(self) -> list[tuple[float, float]]:
         """When it holds: [from, to) in seconds of the run."""
@@ -198,6 +206,11 @@ class Replace(Strict):
     lead: Duration = 0.5
     grace: Duration = 1.0
 
+    @property
+    def lasts_s(self) -> float:
+        """Until the subject was told and the grace is over."""
+        return self.lead + self.grace if self.told == "before" else max(self.lead, self.grace)
+
 
 class Change(Strict):
     """Something that happens once, at a time."""
@@ -218,7 +231,7 @@ class Request(Strict):
     """One sort of request. `body` is so many zeros; `read` bounds how fast the answer is read, per second."""
 
     method: Annotated[str, Field(pattern=r"^[A-Z]{1,16}$")] = "GET"
-    path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=8192)] = "/"
+    path: Annotated[str, Field(pattern=r'^/[!"$-~]*$', max_length=8192)] = "/"
     headers: Annotated[dict[str, str], Field(max_length=64)] = {}
     body: Size | None = None
     text: Annotated[str, Field(max_length=65_536)] | None = None
@@ -229,27 +242,16 @@ class Request(Strict):
 
     @model_validator(mode="after")
     def _sane(self) -> Request:
+        if self.method == "CONNECT":
+            raise ValueError("method: CONNECT asks for a tunnel (RFC 9110 9.3.6), which is not measured")
         if self.body is not None and self.text is not None:
             raise ValueError("body and text do not go together")
-        for name, value in self.headers.items():
-            if not _TOKEN.fullmatch(name):
-                raise ValueError("headers: a name is letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 5.6.2)")
-            if not _VALUE.fullmatch(value):
-                raise ValueError(f"headers.{name}: a value is printable ASCII without space around it (RFC 9110 5.5)")
-            if name.lower() in RESERVED:
-                raise ValueError(f"headers.{name}: it is set by the generator")
-        if sum(name.lower() == "host" for name in self.headers) > 1:
-            raise ValueError("headers: there is one Host (RFC 9112 3.2)")
+        headers.check(self.headers)
         return self
 
     @property
     def is_write(self) -> bool:
         return self.method not in IDEMPOTENT
-
-
-RESERVED = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "x-request-id", "expect"})
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
-_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 
 
 class Phase(Strict):
@@ -291,10 +293,7 @@ class Load(Strict):
     timeout: Annotated[Duration, Field(gt=0)] = 5.0
     """From the intended start to the end of the answer."""
     processes: Annotated[int, Field(ge=1, le=64)] = 1
-    success: Annotated[list[Statuses], Field(min_length=1, max_length=50)] = [
-        "2xx",
-        "3xx",
-    ]
+    success: Annotated[list[Statuses], Field(min_length=1, max_length=50)] = ["2xx", "3xx"]
     """Statuses that count as success: 200, or 2xx for a class."""
     requests: Annotated[list[Request], Field(min_length=1, max_length=100)] = [Request()]
     phases: Annotated[list[Phase], Field(min_length=1, max_length=100)]
@@ -324,7 +323,8 @@ class Policy(Strict):
     attempt_timeout: Duration | None = None
     """For each attempt (timeouts.backendRequest)."""
     retries: Annotated[int, Field(ge=0, le=10)] = 0
-    """At most so many repetitions (retry.attempts)."""
+    """At most so many repetitions (retry.attempts). What is provably unprocessed may be repeated beside them, as each
+    subject does by itself, also with 0."""
     retry_codes: Annotated[list[Annotated[int, Field(ge=400, le=599)]], Field(max_length=50)] = []
     """After these statuses (retry.codes), beside what a subject repeats by itself when retries are on."""
 
@@ -373,9 +373,9 @@ class Scenario(Strict):
     changes: Annotated[list[Change], Field(max_length=200)] = []
     load: Load
     policy: Policy = Policy()
-    subjects: Annotated[list[str], Field(max_length=50)] = []
+    subjects: Annotated[list[SubjectName], Field(max_length=50)] = []
     """Default of the command line: which subjects are run."""
-    judged: Annotated[list[str], Field(max_length=50)] = []
+    judged: Annotated[list[SubjectName], Field(max_length=50)] = []
     """Which subjects the expectations are for, by the beginning of their names; default: all that are run."""
     expect: Annotated[list[Expectation], Field(max_length=50)] = []
 
@@ -390,7 +390,7 @@ class Scenario(Strict):
     @property
     def duration_s(self) -> float:
         """How long load is sent."""
-        return sum(phase.for_ for phase in self.load.phases)
+        return round(sum(phase.for_ for phase in self.load.phases), 9)
 
     @property
     def first_origin(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from loadtest.scenario.units import duration
 if TYPE_CHECKING:
     from loadtest.scenario.model import Change, Replace, Scenario
 
+MOST_WINDOWS = 10_000
+"""Of all faults of a scenario, repetitions included."""
 MOST_INSTANCES = 200
 """Of all origins of a scenario, replacements included: every one has an address of its own."""
 
@@ -29,6 +31,10 @@ def lives(scenario: Scenario, origin: str) -> dict[int, tuple[float, float]]:
 def wrong(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """(path, message) of each reference to what is not there."""
     yield from _names(scenario)
+    yield from _doubles(scenario)
+    windows = sum(fault.count for fault in scenario.faults)
+    if windows > MOST_WINDOWS:
+        yield "faults", f"at most {MOST_WINDOWS} are allowed, repetitions included, and these are {windows}"
     every = {origin: lives(scenario, origin) for origin in scenario.origins}
     if sum(len(numbers) for numbers in every.values()) > MOST_INSTANCES:
         yield "origins", f"at most {MOST_INSTANCES} instances are allowed, replacements included"
@@ -64,13 +70,27 @@ def _names(scenario: Scenario) -> Iterator[tuple[str, str]]:
             yield path, f"there is no origin {origin}; allowed: {', '.join(scenario.origins)}"
 
 
+def _doubles(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    lists: list[tuple[str, Sequence[object]]] = [
+        ("subjects", scenario.subjects),
+        ("load.success", scenario.load.success),
+        ("policy.retry_codes", scenario.policy.retry_codes),
+    ]
+    lists += [(f"faults[{at}].instances", fault.instances or ()) for at, fault in enumerate(scenario.faults)]
+    for path, entries in lists:
+        for at, entry in enumerate(entries):
+            first = entries.index(entry)
+            if first != at:
+                yield f"{path}[{at}]", f"it is given twice, first in {path}[{first}]"
+
+
 def _unreplaceable(
     scenario: Scenario, change: Change, replace: Replace, numbers: dict[int, tuple[float, float]]
 ) -> str | None:
     number = replace.instance
-    began_s, _ = numbers.get(number, (inf, inf))
-    if began_s and began_s >= change.at:
-        then = [each for each, (from_s, _) in numbers.items() if not from_s or from_s < change.at]
+    always = scenario.origins[replace.origin or scenario.first_origin].instances
+    then = [each for each, (from_s, _) in numbers.items() if each <= always or from_s < change.at]
+    if number not in then:
         return f"there is no instance {number} at {duration(change.at)}; allowed: 1 to {len(then)}"
     origin = replace.origin or scenario.first_origin
     first = next(doing for doing, each in replacing(scenario, origin) if each.instance == number)

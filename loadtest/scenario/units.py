@@ -37,18 +37,18 @@ def parse_size(text: str) -> int:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as short as people say it: `350 us`, `2.5 ms`, `1 m 30 s`, `24 h`."""
-    if seconds >= 3600:
-        hours, rest = divmod(seconds, 3600)
-        return f"{hours:.0f} h {duration(rest)}" if rest else f"{hours:.0f} h"
-    if seconds >= 60:
-        minutes, rest = divmod(seconds, 60)
-        return f"{minutes:.0f} m {rest:.3g} s" if rest else f"{minutes:.0f} m"
-    if seconds >= 1 or seconds == 0:
-        return f"{seconds:.4g} s"
-    if seconds >= 1e-3:
-        return f"{seconds * 1e3:.4g} ms"
-    return f"{seconds * 1e6:.4g} us"
+    """Seconds as short as people say it, to a millisecond from 1 s on: `350 us`, `2.5 ms`, `1 m 30.25 s`."""
+    us = float(f"{seconds * 1e6:.4g}")
+    if 0 < us < 1e3:
+        return f"{us:g} us"
+    if 0 < us < 1e6:
+        return f"{us / 1e3:g} ms"
+    minutes, ms = divmod(round(seconds * 1e3), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{number} {unit}" for number, unit in ((hours, "h"), (minutes, "m")) if number]
+    if ms or not parts:
+        parts.append(f"{ms / 1e3:g} s")
+    return " ".join(parts)
 
 
 def rate(per_second: float) -> str:

@@ -20,6 +20,7 @@ from loadtest.scenario.figures import bin_width
 from loadtest.scenario.model import Scenario
 from loadtest.stage.instances import Instances
 from loadtest.stage.usage import Meter
+from loadtest.subjects import choice
 from loadtest.subjects.subject import Subject
 from loadtest.subjects.versions import versions
 
@@ -45,6 +46,7 @@ class Record:
         self.traffic = Traffic(self.sums.bin_s)
         self.reconciler = Reconciler(token_hex(4))
         self.problems: list[str] = []
+        self.windows = [] if choice.is_address(trial.subject) else spans.windows(trial.scenario)
         self.began = 0.0
         self.until_s = math.inf
         self.interrupted = False
@@ -95,7 +97,7 @@ class Record:
             p99_us=live.p99_us,
             connections=self._connections,
             waiting=sum(each.waiting for each in self._latest.values()),
-            faults=spans.faults_at(self.trial.scenario, elapsed_s),
+            faults=spans.faults_at(self.windows, elapsed_s),
         )
 
     def result(self, subject: Subject, instances: Instances, ledger: Ledger) -> Result:
@@ -115,7 +117,7 @@ class Record:
             versions=versions(trial.subject),
             cores=len(os.sched_getaffinity(0)),
             phases=spans.phases(scenario),
-            windows=spans.windows(scenario),
+            windows=self.windows,
             bins=self.sums.bins(),
             endpoints=self.traffic.endpoints(instances.addresses),
             summary=summary,
@@ -140,5 +142,12 @@ class Record:
             cpu=sum(cpu),
             most_connections=self._most_connections,
             limited=generator.limits(scenario, summary, lateness, cpu, self.until_s),
-            notes=generator.notes(scenario, summary),
+            notes=[*generator.notes(scenario, summary), *self._absent()],
         )
+
+    def _absent(self) -> list[str]:
+        """What of the scenario did not happen, because there was nobody to do it."""
+        scenario = self.trial.scenario
+        if not choice.is_address(self.trial.subject) or not (scenario.faults or scenario.changes):
+            return []
+        return ["the origins are not meshload's: none of the scenario's faults and changes took place"]

@@ -90,6 +90,12 @@ def test_traffic_is_what_instances_received_a_second_together():
     assert curve.y == [60] + [0] * 9, "what arrived after the load is beyond the plot"
 
 
+def test_steps_are_drawn_as_stairs_as_they_are_sent():
+    steps = PhaseSpan("climb", 2, 8, True, 10, 30, steps=3)
+    curve = curves.intended_rate(made([], phases=[PhaseSpan("calm", 0, 2, True, 10, 10), steps]))
+    assert curve == curves.Curve([0, 2, 2, 4, 4, 6, 6, 8], [10, 10, 10, 10, 20, 20, 30, 30])
+
+
 def test_the_intended_rate_follows_the_phases_and_a_closed_loop_has_none():
     phases = [PhaseSpan("climb", 0, 4, True, 10, 50), PhaseSpan("top", 4, 10, True, 50, 50)]
     assert curves.intended_rate(made([], phases=phases)) == curves.Curve([0, 4, 4, 10], [10, 50, 50, 50])

@@ -7,9 +7,12 @@ from math import log10
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadtest.report import colours, curves, figures
-from loadtest.results.model import Endpoint, EndpointBin
+from loadtest.results.model import Endpoint, EndpointBin, Window
+from loadtest.results.spans import CONTROL_PLANE
 from tests.loadtest.report.sample import PLANS, SUBJECTS, result
 
 RESULTS = [result(PLANS[1], subject) for subject in SUBJECTS]
@@ -98,7 +101,8 @@ def test_stacked_outcomes_add_up_to_what_was_sent():
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
     [
-        (900, 1100, ["1 ms"]),
+        (900, 1100, ["800 us", "900 us", "1 ms", "1.2 ms"]),
+        (2600, 3900, ["3 ms", "4 ms"]),
         (400, 9000, ["500 us", "1 ms", "2 ms", "5 ms", "10 ms"]),
         (90, 2_000_000, ["100 us", "1 ms", "10 ms", "100 ms", "1 s"]),
     ],
@@ -111,9 +115,12 @@ def test_logarithmic_axes_have_round_labels_with_units(low, high, ticks):
     assert all(begin <= log10(tick) <= end for tick in axis["tickvals"])
 
 
-def test_a_narrow_range_still_has_a_label():
-    for low in range(1, 2000, 7):
-        assert figures.log_axis(low, low)["ticktext"] or low > 1
+@given(st.floats(1, 1e8), st.floats(1, 1e4))
+def test_every_axis_has_a_few_ticks_that_can_be_told_apart(low, times):
+    axis = figures.log_axis(low, low * times)
+    assert 2 <= len(set(axis["ticktext"])) == len(axis["tickvals"]) <= 12
+    begin, end = axis["range"]
+    assert all(begin <= log10(tick) <= end for tick in axis["tickvals"])
 
 
 def test_percentiles_are_labelled_as_far_as_they_are_known():
@@ -135,6 +142,19 @@ def test_of_many_instances_those_that_something_happens_to_are_drawn_and_the_res
     assert names[-1] == "89 others together"
     assert len(names) == figures.MOST_INSTANCES
     assert sum(trace["y"][0] for trace in figure["data"]) * many.bin_s == sum(range(1, 101))
+
+
+@pytest.mark.parametrize("kind", ["status", CONTROL_PLANE])
+def test_instances_of_an_origin_with_a_fault_come_before_others_and_after_those_that_are_named(kind):
+    endpoints = [Endpoint(origin, number, "127.0.0.1:8080") for origin in ("a", "b") for number in range(1, 11)]
+    whole = Window("answers 503", kind, 1, 2, "b" if kind == "status" else "")
+    windows = [whole, Window("hangs", "hang", 1, 2, "a", [9])]
+    many = msgspec.structs.replace(RESULTS[0], endpoints=endpoints, windows=windows)
+    names = [trace["name"] for trace in figures.traffic_over_time([many])["data"]]
+    expected = ["a 9", *(f"b {number}" for number in range(1, 11))]
+    if kind == CONTROL_PLANE:
+        expected = [*(f"a {number}" for number in range(1, 11)), "b 1"]
+    assert names == [*expected, "9 others together"]
 
 
 def test_where_nothing_was_recorded_there_is_no_figure():

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from loadtest.report.page import render
-from loadtest.results.model import SCHEMA, Comparison, Ledger
+from loadtest.results.model import SCHEMA, Comparison, Ledger, PhaseSpan
 from tests.loadtest.report import sample
 
 HOSTILE = "</script><script>hacked()</script><img src=x onerror=hacked()> \"'`{{ 7*7 }}\u2028<!-- ]]>"
@@ -126,6 +126,7 @@ def test_every_scenario_has_its_plots_and_its_story(page):
     assert "A echo 1 hangs 6 s to 14 s" in said
     assert "warm-up (not measured): 200/s, 0 s to 2 s" in said
     assert "climb: 200/s to 1000/s, 5 s to 7 s" in said
+    assert "In a closed loop" in said
     assert "Curves are of the middle round by success, then p99 (direct: round " in said
 
 
@@ -150,6 +151,25 @@ def test_a_single_run_gives_the_same_page_with_one_subject(found):
     assert "Scenarios" not in said.split("How to read")[0]
     assert len(reader.figures) == 4
     assert reader.cells[0] == ["", "meshproxy"]
+
+
+def test_the_load_is_told_with_its_steps_and_callers(found):
+    phases = [
+        PhaseSpan("climb", 0, 5, True, 10, 50, steps=5),
+        PhaseSpan("many", 5, 10, True, 0, 0, callers=32),
+        PhaseSpan("of an earlier version", 10, 20, True, 0, 0),
+    ]
+    said = text(read(render(Comparison(SCHEMA, "", [msgspec.structs.replace(found.results[0], phases=phases)]))))
+    assert "climb: 10/s to 50/s in 5 steps, 0 s to 5 s" in said
+    assert "many: 32 callers, 5 s to 10 s" in said
+    assert "of an earlier version: closed loop, 10 s to 20 s" in said
+
+
+def test_what_the_load_did_to_the_figures_is_told(found):
+    generator = msgspec.structs.replace(found.results[0].generator, notes=["7 requests failed unsent"])
+    said = text(read(render(Comparison(SCHEMA, "", [msgspec.structs.replace(found.results[0], generator=generator)]))))
+    assert "direct: 7 requests failed unsent" in said
+    assert "was the limit: 7" not in said
 
 
 def test_doubts_about_results_stand_above_them(found):

@@ -55,5 +55,20 @@ def test_an_outcome_is_told_as_people_read_it(word, text):
     assert words.outcome(word) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0 s"),
+        (0.25, "0.25 s"),
+        (6.5, "6.5 s"),
+        (59.9999, "1 m"),
+        (75.25, "1 m 15.25 s"),
+        (119.96, "1 m 59.96 s"),
+    ],
+)
+def test_a_time_of_a_run_is_told_to_the_millisecond(value, text):
+    assert words.seconds(value) == text
+
+
 def test_what_would_move_a_terminals_cursor_is_gone():
     assert words.printable("a\x1b[2Jb\rc\nd\u202e") == "a?[2Jb?c\nd?"

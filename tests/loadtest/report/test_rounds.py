@@ -3,7 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from loadtest.report import rounds
+from loadtest.report import rounds, sheets
+from loadtest.results import medians
 from loadtest.results.model import SCHEMA, Comparison, Verdict
 from tests.loadtest.report.sample import PLANS, result
 
@@ -71,7 +72,33 @@ def test_the_verdict_is_a_sentence(holding, judged, text):
 def test_the_verdict_says_that_runs_broke():
     held = [run(1, verdicts=[verdict(True)], problems=["envoy ended by itself"])]
     found = Comparison(SCHEMA, "", held, ["flapping, envoy, round 1: there is no program envoy"])
-    assert rounds.verdict(found) == "The one expectation holds. 2 runs broke: what was measured there tells little."
+    assert rounds.verdict(found) == (
+        "0 of 1 expectations hold; envoy misses success in one-hangs. "
+        "2 runs broke: what was measured there tells little."
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, {"interrupted": True}, {"problems": ["it ended"]}])
+@pytest.mark.parametrize("holds", [True, False])
+def test_rows_and_judgements_agree_on_what_holds(changes, holds):
+    runs = [run(1, verdicts=[verdict(True)]), run(2, verdicts=[verdict(holds)], **changes)]
+    (row,) = medians.rows(Comparison(SCHEMA, "", runs))
+    assert row.holds == all(each.holds for each in rounds.judgements(runs))
+
+
+def test_interrupted_rounds_alone_are_not_judged():
+    cut = [run(1, verdicts=[verdict(False)], interrupted=True)]
+    assert [each.is_judged for each in rounds.judgements(cut)] == [False]
+    found = Comparison(SCHEMA, "", cut, interrupted=True)
+    assert rounds.verdict(found) == "Nothing is judged: what was run was interrupted."
+    cells = sheets.comparison(found).rows[0].cells[0]
+    assert sheets.Bit("not judged: interrupted", tone="quiet") in cells
+    assert sheets.verdicts(rounds.by_scenario(found)["one-hangs"]).note == "Not judged: envoy (interrupted)."
+
+
+def test_notes_are_told_without_blaming_the_generator():
+    noted = msgspec.structs.replace(BASE.generator, notes=["7 requests failed unsent"])
+    assert rounds.unsound([run(1, generator=noted)]) == ["envoy: 7 requests failed unsent"]
 
 
 def test_what_makes_results_doubtful_is_told_with_the_round():

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from loadtest.report import table
+from loadtest.report import sheets, table
+from loadtest.report.words import DASH
 from loadtest.results.diff import diff
+from loadtest.results.histogram import Histogram
 from loadtest.results.model import Comparison, Ledger
 
 SUBJECTS = ("direct", "meshproxy", "envoy", "haproxy")
@@ -108,10 +110,35 @@ def test_markdown_tells_what_makes_results_doubtful(found):
     assert lines[6] == "- one-hangs, direct: the run was interrupted; it was meant to last 20 s."
 
 
+def test_lost_successes_are_seen_at_a_glance(found):
+    ledger = msgspec.structs.replace(found.results[0].ledger, lost=2)
+    lines = table.markdown(Comparison(1, "", [msgspec.structs.replace(found.results[0], ledger=ledger)]))
+    assert "**2 lost**" in lines
+
+
+@pytest.mark.parametrize(
+    ("lateness", "late"), [(Histogram().percentiles(), ""), (Histogram({40_000: 9}).percentiles(), " (late by")]
+)
+def test_a_generator_that_was_the_limit_is_told_with_the_reason(found, lateness, late):
+    generator = msgspec.structs.replace(found.results[0].generator, limited=["it was busy"], lateness=lateness)
+    said = table.markdown(Comparison(1, "", [msgspec.structs.replace(found.results[0], generator=generator)]))
+    assert "~ meshload was the limit<br>" in said or "~ meshload was the limit |" in said
+    assert "in 1 of 1 run the generator itself was the limit" in said
+    assert "it was busy" in said
+    assert ("late by" in said) == bool(late)
+
+
+def test_lateness_is_a_dash_when_nothing_was_counted(found):
+    generator = msgspec.structs.replace(found.results[0].generator, lateness=Histogram().percentiles())
+    result = msgspec.structs.replace(found.results[0], generator=generator)
+    rows = {each.label: each.cells for each in sheets.usage({"direct": [result]}).rows}
+    assert all(rows[f"generator late, {name}"] == [[sheets.Bit(DASH, tone="quiet")]] for name in ("p50", "p99", "most"))
+
+
 def test_markdown_escapes_what_would_break_the_table(found):
-    hostile = Comparison(1, "", [msgspec.structs.replace(found.results[0], scenario="a|b<i>\nc", subject="*x*")])
+    hostile = Comparison(1, "", [msgspec.structs.replace(found.results[0], scenario="a|b<i>\nc", subject="*x*_[y]")])
     lines = table.markdown(hostile).splitlines()
-    assert lines[0] == r"| scenario | \*x\* |"
+    assert lines[0] == r"| scenario | \*x\*\_\[y\] |"
     assert lines[2].startswith(r"| a\|b\<i\> c | ")
 
 

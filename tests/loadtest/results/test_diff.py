@@ -50,6 +50,8 @@ def test_latency_differs_beyond_tolerance_and_spread(
         (0, 20, ("worse", "-0.20 points")),
         (20, 0, ("better", "+0.20 points")),
         (0, 5, None),
+        (0, 10, ("worse", "-0.10 points")),
+        (10, 20, ("worse", "-0.10 points")),
         (5000, 4000, ("better", "+10.00 points")),
     ],
 )
@@ -65,6 +67,7 @@ def test_success_is_compared_in_points_whatever_the_tolerance(
 LEDGERS: list[tuple[dict[str, Any], dict[str, Any], str, tuple[str, str]]] = [
     ({}, {"writes_executed_twice": 1}, "writes executed twice", ("worse", "+1")),
     ({"writes_executed_twice": 4}, {}, "writes executed twice", ("better", "-100 %")),
+    ({}, {"lost": 2}, "lost successes", ("worse", "+2")),
     ({"amplification": 1.0}, {"amplification": 1.5}, "amplification", ("worse", "+50 %")),
 ]
 

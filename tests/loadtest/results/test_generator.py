@@ -136,6 +136,14 @@ def test_connections_are_enough_for_what_origins_can_serve(origins: dict[str, An
         assert limits(scenario(origins=origins, connections=connections - 1), summary(), SOUND, [0.3])
 
 
+def test_slow_readers_hold_connections_too() -> None:
+    requests = [{"read": "64KiB"}]
+    of = {"echo": {"body": "64KiB"}, "idle": {"service_time": "9s"}}
+    (found,) = limits(scenario(origins=of, requests=requests, connections=99), summary(), SOUND, [0.3])
+    assert "100/s for 1 s each need 100" in found
+    assert limits(scenario(origins=of, requests=requests, connections=100), summary(), SOUND, [0.3]) == []
+
+
 def test_each_origin_has_its_share_of_the_load() -> None:
     origins = {"cart": {}, "pay": {"service_time": "500ms"}}
     requests = [{"path": "/a", "weight": 9.0}, {"path": "/b", "to": "pay"}]

@@ -35,10 +35,10 @@ def test_a_figure_is_the_median_of_its_rounds_and_their_range(milliseconds: tupl
 
 
 def test_every_figure_is_told() -> None:
-    known = Ledger(is_known=True, sent=200, writes=50, writes_executed_twice=3, amplification=1.25)
+    known = Ledger(is_known=True, sent=200, lost=2, writes=50, writes_executed_twice=3, amplification=1.25)
     (row,) = rows(comparison(result(latencies={1000: 150}, failed=50, ledger=known, usage=usage(0.4, 64_000))))
     assert row.success_percent == Spread(75, 75, 75)
-    assert row.failed == Spread(50, 50, 50)
+    assert row.lost == Spread(2, 2, 2)
     assert row.per_second == Spread(20, 20, 20)
     assert row.writes_executed_twice == Spread(3, 3, 3)
     assert row.amplification == Spread(1.25, 1.25, 1.25)
@@ -49,7 +49,7 @@ def test_every_figure_is_told() -> None:
 def test_what_nobody_measured_is_no_figure() -> None:
     (row,) = rows(comparison(result(latencies={}, failed=7, ledger=Ledger())))
     assert row.p50 is row.p99 is row.max is row.cpu_us is row.rss_bytes is None
-    assert row.writes_executed_twice is row.amplification is None
+    assert row.writes_executed_twice is row.lost is row.amplification is None
     assert row.success_percent == Spread(0, 0, 0)
     (row,) = rows(comparison(result(latencies={})))
     assert row.success_percent is None

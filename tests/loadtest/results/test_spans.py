@@ -31,6 +31,19 @@ def test_phases_of_a_closed_loop_have_no_rate() -> None:
     assert (only.rate_from, only.rate_to) == (0, 0)
 
 
+def test_phases_keep_their_steps_and_callers() -> None:
+    load = {"phases": [{"for": "1s", "from": "10/s", "to": "50/s", "steps": 5}]}
+    assert phases(Scenario.model_validate({"name": "a", "load": load}))[0].steps == 5
+    load = {"mode": "closed", "phases": [{"for": "1s", "callers": 2}]}
+    assert phases(Scenario.model_validate({"name": "a", "load": load}))[0].callers == 2
+
+
+def test_phases_follow_each_other_without_what_floats_add() -> None:
+    load = {"phases": [{"for": "100ms", "rate": "10/s"}, {"for": "200ms", "rate": "10/s"}]}
+    made = Scenario.model_validate({"name": "a", "load": load})
+    assert [phases(made)[-1].to_s, made.duration_s] == [0.3, 0.3]
+
+
 def test_faults_are_windows_in_the_order_of_time() -> None:
     hangs = {"at": "4s", "for": "2s", "origin": "echo", "instances": [1, 3], "hang": True}
     flaps = {"at": "1s", "for": "500ms", "every": "3s", "until": "5s", "refuse": True}
@@ -97,6 +110,7 @@ def test_the_faults_of_a_moment_are_told_with_who_has_them() -> None:
         ],
         [{"at": "2s", "control_plane": "away"}],
     )
-    assert faults_at(of, 0.9) == []
-    assert faults_at(of, 1.0) == ["echo 1 hangs"]
-    assert faults_at(of, 2.5) == ["echo 1 hangs", "every instance answers 503", "the control plane is killed"]
+    found = windows(of)
+    assert faults_at(found, 0.9) == []
+    assert faults_at(found, 1.0) == ["echo 1 hangs"]
+    assert faults_at(found, 2.5) == ["echo 1 hangs", "every instance answers 503", "the control plane is killed"]

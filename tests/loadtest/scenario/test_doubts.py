@@ -100,6 +100,13 @@ DOUBTFUL = {
             "faults[1] is about echo 1, which is there only until 5.5 s",
         ],
     ),
+    "a fault of an instance that comes and goes": (
+        {
+            "changes": "[{at: 2s, replace: {instance: 1}}, {at: 4s, replace: {instance: 5}}]",
+            "faults": "[{at: 6s, for: 1s, instances: [5], hang: true}]",
+        },
+        ["faults[0] is about echo 5, which is there only from 2 s to 4.5 s"],
+    ),
     "faults of kept connections, and none are kept": (
         {
             "load": load(", keep_alive: false"),
@@ -130,8 +137,8 @@ DOUBTFUL = {
     "an expectation whose window begins and ends within bins": (
         {"expect": "[{from: 2100ms, to: 3250ms, success: 100}, {from: 2s, to: 2999ms, success: 100}]"},
         [
-            "expect[0].from takes effect with the next of the bins of 250 ms, after 2.1 s",
-            "expect[1].to takes effect with the next of the bins of 250 ms, after 2.999 s",
+            "expect[0].from takes effect at 2.25 s: results are counted in bins of 250 ms",
+            "expect[1].to takes effect at 3 s: results are counted in bins of 250 ms",
         ],
     ),
     "an expectation that cannot fail": (

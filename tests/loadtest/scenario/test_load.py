@@ -120,7 +120,10 @@ WRONG = {
     "a name in capitals": (
         f"name: X\n{LOAD}\norigins: {{Echo: {{}}}}\n",
         [
-            'x.yaml:1:7: name: a name of lower-case letters, digits and dashes, 64 at most; not the text "X"',
+            (
+                "x.yaml:1:7: name: a name of lower-case letters, digits and dashes after the first, 64 at most; "
+                'not the text "X"'
+            ),
             'x.yaml:3:11: origins.Echo: a name of lower-case letters, digits and dashes within, 63 at most; not "Echo"',
         ],
     ),
@@ -202,6 +205,55 @@ WRONG = {
     "more instances than there are addresses": (
         f"name: x\n{LOAD}\norigins: {{a: {{instances: 150}}, b: {{instances: 51}}}}\n",
         ["x.yaml:3:1: origins: at most 200 instances are allowed, replacements included"],
+    ),
+    "an instance that would come and go at the very beginning": (
+        (
+            f"name: x\n{LOAD}\nchanges:\n  - {{at: 0s, replace: {{instance: 1}}}}\n"
+            "  - {at: 0s, replace: {instance: 2}}\n"
+        ),
+        ["x.yaml:5:34: changes[1].replace.instance: there is no instance 2 at 0 s; allowed: 1 to 1"],
+    ),
+    "the same twice": (
+        (
+            "name: x\nsubjects:\n  - direct\n  - envoy\n  - direct\n"
+            "faults: [{for: 1s, hang: true, instances: [1, 1]}]\n"
+            "policy: {retries: 1, retry_codes: [503, 502, 503]}\n"
+            "load: {success: [200, 2xx, '200'], phases: [{for: 8s, rate: 1/s}]}\n"
+        ),
+        [
+            "x.yaml:5:5: subjects[2]: it is given twice, first in subjects[0]",
+            "x.yaml:6:47: faults[0].instances[1]: it is given twice, first in faults[0].instances[0]",
+            "x.yaml:7:46: policy.retry_codes[2]: it is given twice, first in policy.retry_codes[0]",
+            "x.yaml:8:28: load.success[2]: it is given twice, first in load.success[0]",
+        ],
+    ),
+    "subjects without a name": (
+        f"name: x\n{LOAD}\nsubjects: ['']\njudged:\n  - ''\n",
+        [
+            'x.yaml:3:12: subjects[0]: text, not empty; not the text ""',
+            'x.yaml:5:5: judged[0]: text, not empty; not the text ""',
+        ],
+    ),
+    "more repetitions in sum than anybody counts": (
+        (
+            "name: x\nload: {phases: [{for: 2h, rate: 1/s}]}\nfaults:\n"
+            "  - {for: 500ms, every: 1s, until: 6000s, hang: true}\n"
+            "  - {for: 500ms, every: 1s, until: 4001s, hang: true}\n"
+        ),
+        ["x.yaml:3:1: faults: at most 10000 are allowed, repetitions included, and these are 10001"],
+    ),
+    "a method and a path that are never sent": (
+        (
+            "name: x\nload:\n  requests:\n    - {method: CONNECT}\n    - {path: '/a#b'}\n"
+            "  phases: [{for: 8s, rate: 1/s}]\n"
+        ),
+        [
+            "x.yaml:4:16: load.requests[0].method: CONNECT asks for a tunnel (RFC 9110 9.3.6), which is not measured",
+            (
+                "x.yaml:5:14: load.requests[1].path: a path that begins with / and has no spaces and no #, "
+                'at most 8192 characters; not the text "/a#b"'
+            ),
+        ],
     ),
     "references beside other mistakes": (
         (
@@ -349,6 +401,11 @@ def test_a_file_is_read_with_its_text(tmp_path):
 
 UNREADABLE = {
     "bytes of another encoding": (b"name: x\nabout: f\xfcr alle\n", ":2:9: it is not UTF-8 text"),
+    "bytes after letters of several bytes": (
+        "name: x\nabout: für ".encode() + b"\xff\n",
+        ":2:12: it is not UTF-8 text",
+    ),
+    "bytes after another line break": (b"name: x\r\xff\n", ":2:1: it is not UTF-8 text"),
     "a program": (b"\x7fELF\x02\x01\x01\x00", ":1:1: the character U+007F is not allowed in YAML"),
     "a compressed file": (b"\x1f\x8b\x08\x00abc", ":1:2: it is not UTF-8 text"),
     "too much": (b"#" * (1024 * 1024 + 1), ": it is too large: 1 MiB is the most"),

@@ -24,5 +24,10 @@ def test_replacements_count_on_in_order_of_time():
     assert [change.at for change, _ in replacing(scenario, "a")] == [1.0, 5.0]
 
 
+def test_all_that_are_there_from_the_beginning_may_be_replaced_then():
+    text = TEXT.replace("at: 1s, replace: {instance: 2,", "at: 0s, replace: {instance: 2,")
+    assert lives(parse(text), "a")[2] == (0, 0.5)
+
+
 def test_faults_may_be_of_instances_that_come_later():
     assert parse(TEXT + "faults: [{for: 8s, origin: a, instances: [4], hang: true}]").faults[0].instances == [4]

@@ -50,6 +50,8 @@ def test_a_size_is_read_and_what_is_none_is_refused():
     [
         (0, "0 s"), (0.00035, "350 us"), (0.0025, "2.5 ms"), (1, "1 s"), (59.5, "59.5 s"), (60, "1 m"),
         (90, "1 m 30 s"), (3600, "1 h"), (3661, "1 h 1 m 1 s"), (86_400, "24 h"),
+        (75.25, "1 m 15.25 s"), (119.96, "1 m 59.96 s"), (119.9999, "2 m"), (0.99999, "1 s"), (0.00099999, "1 ms"),
+        (12.3456, "12.346 s"), (3600.5, "1 h 0.5 s"), (0.25, "250 ms"), (0.0001234, "123.4 us"),
     ],
 )  # fmt: skip
 def test_a_duration_is_told_as_people_say_it(seconds, told):
@@ -67,6 +69,6 @@ def test_rates_and_sizes_are_told_as_people_say_them():
     assert [size(each) for each in (66, 65_536, 1_572_864)] == ["66 B", "64 KiB", "1.5 MiB"]
 
 
-@given(st.integers(0, 24 * 3600))
-def test_what_is_told_of_whole_seconds_is_what_would_be_written(seconds):
-    assert parse_duration(duration(seconds).replace(" ", "")) == seconds
+@given(st.integers(0, 24 * 3600 * 1000))
+def test_what_is_told_of_milliseconds_is_what_would_be_written(milliseconds):
+    assert parse_duration(duration(milliseconds / 1000).replace(" ", "")) == milliseconds / 1000
