@@ -63,7 +63,7 @@ class Conversation:
         if isinstance(order, Serve):
             if self._fleet is not None:
                 raise FleetError("serve comes once")
-            self._fleet = Fleet(order, parse(order.scenario), self._on_trouble)
+            self._fleet = Fleet(order, parse(order.scenario), self.on_trouble)
             await self._fleet.open_all()
             self._say(Listening())
             return
@@ -71,10 +71,11 @@ class Conversation:
         if fleet is None:
             raise FleetError("the first line is serve")
         if isinstance(order, Start):
+            if self._is_telling:
+                raise FleetError("start comes once")
+            self._is_telling = True
             fleet.start(order.at)
-            if not self._is_telling:
-                self._is_telling = True
-                self._tell(fleet)
+            self._tell(fleet)
         elif isinstance(order, Open):
             await fleet.open(order)
             self._say(Opened(order.origin, order.instance))
@@ -87,7 +88,8 @@ class Conversation:
         self._say(fleet.traffic())
         fleet.clock.at(monotonic() + REPORT_S, self._tell, fleet)
 
-    def _on_trouble(self, message: str) -> None:
+    def on_trouble(self, message: str) -> None:
+        """What ends the process, from wherever it is noticed."""
         if not self.failed.done():
             self.failed.set_result(message)
 
@@ -116,6 +118,13 @@ async def _run() -> int:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     out, output = await loop.connect_write_pipe(_Output, sys.stdout)
     conversation = Conversation(out)
+
+    def on_mistake(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # The loop would go on without what failed, and the run would count what is not so.
+        loop.default_exception_handler(context)
+        conversation.on_trouble(f"the origin failed: {context.get('exception', context['message'])!r}")
+
+    loop.set_exception_handler(on_mistake)
     holding = loop.create_task(conversation.hold(orders))
     watched: set[asyncio.Future[Any]] = {holding, conversation.failed, output.gone}
     await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -127,7 +136,7 @@ async def _run() -> int:
             if not holding.result():
                 return 0
         except (FleetError, ScenarioError, SiteError, OSError, ValueError, msgspec.MsgspecError) as error:
-            trouble = str(error)
+            trouble = str(error) or repr(error)
     if trouble:
         conversation.say_trouble(trouble)
     out.close()

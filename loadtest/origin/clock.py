@@ -77,13 +77,15 @@ class Clock:
         last = self._count
         now = monotonic()
         put_off: list[tuple[float, int, Callable[..., None], object]] = []
-        while heap and heap[0][0] <= now:
-            entry = heappop(heap)
-            if entry[1] > last:  # made meanwhile: the next turn's, so that the loop lives
-                put_off.append(entry)
-                continue
-            entry[2](entry[3])
-        for entry in put_off:
-            heappush(heap, entry)
-        if heap and (not self._armed or heap[0][0] < self._armed):
-            self._arm(heap[0][0])
+        try:
+            while heap and heap[0][0] <= now:
+                entry = heappop(heap)
+                if entry[1] > last:  # made meanwhile: the next turn's, so that the loop lives
+                    put_off.append(entry)
+                    continue
+                entry[2](entry[3])
+        finally:  # also when one of them fails: the others are still due
+            for entry in put_off:
+                heappush(heap, entry)
+            if heap and (not self._armed or heap[0][0] < self._armed):
+                self._arm(heap[0][0])

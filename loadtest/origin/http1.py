@@ -22,7 +22,7 @@ from loadtest.origin.instance import Instance
 from loadtest.origin.request import Request
 
 HEAD_BYTES = 64 * 1024
-"""Of a head, a field of a trailer, or a chunk's extension; what one read brings (256 KiB) may come on top."""
+"""Of a head, a trailer, or a chunk's extension; what one read brings (256 KiB) may come on top."""
 FIELD_BYTES = 32
 """Every field costs so much beside its bytes, so that their number is bounded as well (as in RFC 9113 6.5.2)."""
 PIPELINED = 64
@@ -149,6 +149,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._is_deaf:  # behind a request that is the connection's last
             return
+        self._size = 0  # of the trailer, from here on
         parser = self._parser
         method = parser.get_method()
         version = parser.get_http_version()
@@ -160,14 +161,17 @@ class Connection(asyncio.Protocol):
         self._number += 1
         self._arriving = request = Request(self, self._number, self._id, method != b"HEAD", mark)
         self._instance.receive(request)
-        if self._expects and self._current is None and not self._waiting:
-            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._expects:
+            self._expects = version == "1.1"
+            self._go_on()
 
     def on_body(self, _: bytes) -> None:
         self._pending = 0
+        self._expects = False
 
     def on_message_complete(self) -> None:
         self._is_receiving = False
+        self._expects = False
         request, self._arriving = self._arriving, None
         if request is not None:
             self._waiting.append(request)
@@ -195,7 +199,7 @@ class Connection(asyncio.Protocol):
         if request is self._current:
             self._write(self._head(request, status, len(body)))
 
-    def send(self, request: Request, piece: bytes, is_last: bool) -> None:
+    def send(self, request: Request, piece: memoryview, is_last: bool) -> None:
         if request is self._current:
             self._write(piece)
             if is_last:
@@ -205,7 +209,11 @@ class Connection(asyncio.Protocol):
         if request is not self._current:
             return
         head = self._head(request, status, len(body))
-        self._write(head + body[: len(body) // 2] if body and request.has_body else head[: len(head) // 2])
+        if body and request.has_body:
+            self._write(head)
+            self._write(memoryview(body)[: len(body) // 2])
+        else:
+            self._write(head[: len(head) // 2])
         self.close()
 
     def close(self) -> None:
@@ -217,15 +225,15 @@ class Connection(asyncio.Protocol):
                 self._held.append(_CLOSE)
 
     def reset(self) -> None:
-        """Also when it is closing already, and its last bytes wait for a slow reader."""
+        """Also when it is closing already; what waits for a slow reader, or for the network, is lost."""
         self._forget()
         if self._held is None:
             self._abort()
         else:
-            self._held.append(_RESET)
+            self._held = [_RESET]
 
     def close_idle(self, after_s: float) -> None:
-        if not self.is_idle:
+        if not (self._is_open and self.is_idle):
             return
         if after_s > 0:
             self._idle_end = monotonic() + after_s
@@ -240,7 +248,7 @@ class Connection(asyncio.Protocol):
         return self._current is None and not self._waiting and not self._is_receiving
 
     def retire(self) -> None:
-        """Ends when what was asked is answered: now, when it is idle."""
+        """Ends with the next answer, or now when it is idle; what was asked behind that answer gets none."""
         if self.is_idle:
             self.close()
 
@@ -262,7 +270,7 @@ class Connection(asyncio.Protocol):
             elif each is _RESET:
                 self._abort()
             else:
-                assert isinstance(each, bytes)
+                assert isinstance(each, bytes | memoryview)
                 self._write(each)
 
     # Inside.
@@ -286,7 +294,7 @@ class Connection(asyncio.Protocol):
         if current is not None:
             self._instance.leave(current)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         if self._held is not None:
             self._held.append(data)
         elif not self._transport.is_closing():
@@ -300,7 +308,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, request: Request) -> None:
         self._current = None
-        if request.mark == ENDS:
+        if request.mark == ENDS or self._home.is_retiring:
             self.close()
         elif not self._is_turning:
             self._turn()
@@ -313,12 +321,20 @@ class Connection(asyncio.Protocol):
             self._current = request = waiting.popleft()
             self._instance.handle(request)
         self._is_turning = False
+        if self._expects:
+            self._go_on()
         if (len(waiting) > PIPELINED) is not self._is_paused and self._is_open and not self._transport.is_closing():
             self._is_paused = not self._is_paused
             (self._transport.pause_reading if self._is_paused else self._transport.resume_reading)()
         if self._error and self._current is None and not waiting and self._is_open:
             self._write(self._home.heads.get(self._error, ENDS, 0) + b"\r\n")
             self.close()
+
+    def _go_on(self) -> None:
+        """Asks for the body that is waited for, when it is the turn of its request (RFC 9110 10.1.1)."""
+        if self._expects and not (self._is_deaf or self._current or self._waiting or self._arriving is None):
+            self._expects = False
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _feed(self, data: bytes | memoryview) -> memoryview | None:
         """What is left behind a request with an Upgrade: that is answered as one without (RFC 9110 7.8)."""
@@ -329,7 +345,7 @@ class Connection(asyncio.Protocol):
             return memoryview(data)[upgrade.args[0] :]
         except HttpParserError as error:
             if isinstance(error, HttpParserCallbackError) and not isinstance(error.__context__, _RefusedError):
-                raise
+                raise (error.__context__ or error) from None
             if not self._is_deaf:
                 self._error = self._error or 400
                 self._is_deaf = True

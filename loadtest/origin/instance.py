@@ -52,6 +52,7 @@ class Instance:
         self._origin: Origin = scenario.origins[name]
         self._time = self._origin.service_time
         self._body = body
+        self._view = memoryview(body)
         self._run = run
         self._chance = Random(f"{scenario.seed}/{name}/{number}/faults")  # noqa: S311 - a draw that can be had again
         self._pace = Random(f"{scenario.seed}/{name}/{number}/work")  # noqa: S311 - a draw that can be had again
@@ -85,8 +86,8 @@ class Instance:
         """A request is there in full, and it is its turn on its connection."""
         rule = self.faults.pick(self._run.now_s(), request.number, self._chance)
         if rule is not None:
-            self._book.fault(request.bin, rule.kind)
             if self._meet_before(request, rule):
+                self._book.fault(request.bin, rule.kind)
                 return
             request.fault = rule
         request.life = self._life
@@ -154,7 +155,9 @@ class Instance:
         rule = request.fault
         if rule is None:
             self._answer(request, 200, self._body)
-        elif rule.kind == "delay":
+            return
+        self._book.fault(request.bin, rule.kind)
+        if rule.kind == "delay":
             self._run.clock.at(monotonic() + rule.value, self._answer_late, request)
         elif rule.kind == "slow_body":
             self._begin_slowly(request)
@@ -187,6 +190,6 @@ class Instance:
         begin = size * request.sent // pieces
         request.sent += 1
         end = size * request.sent // pieces
-        request.caller.send(request, self._body[begin:end], end == size)
+        request.caller.send(request, self._view[begin:end], end == size)
         if end < size and request.caller.waits_for(request):
             self._pause(request)

@@ -43,31 +43,26 @@ class Ledger:
         return which * (_SPAN * CHUNK) + count
 
     def receive(self, key: int) -> None:
-        chunk = self._chunk(key)
-        if chunk is None:
+        if not self._count(key, 0):
             self.unknown += 1
-            return
-        received = chunk[0]
-        at = key % CHUNK
-        if received[at] < 255:
-            received[at] += 1
 
     def execute(self, key: int) -> None:
-        chunk = self._chunk(key)
-        if chunk is None:
-            return
-        executed = chunk[1]
-        at = key % CHUNK
-        if executed[at] < 255:
-            executed[at] += 1
+        self._count(key, 1)
 
-    def _chunk(self, key: int) -> tuple[bytearray, bytearray] | None:
+    def _count(self, key: int, column: int) -> bool:
+        """Whether there was a place to count it."""
         if key < 0:
-            return None
+            return False
         chunk = self._chunks.get(key // CHUNK)
-        if chunk is None and len(self._chunks) < MOST_CHUNKS:
+        if chunk is None:
+            if len(self._chunks) >= MOST_CHUNKS:
+                return False
             chunk = self._chunks[key // CHUNK] = (bytearray(CHUNK), bytearray(CHUNK))
-        return chunk
+        counts = chunk[column]
+        at = key % CHUNK
+        if counts[at] < 255:
+            counts[at] += 1
+        return True
 
     def take(self, wanted: Iterable[tuple[int, int]]) -> list[Executions]:
         """Tells and forgets these chunks, as (worker, index); those in which nothing happened are left out."""

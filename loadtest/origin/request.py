@@ -12,7 +12,7 @@ from loadtest.origin.traffic import BEFORE
 class Request:
     """One request. `number` counts from 1 on its connection; `id` is its x-request-id, empty if there is none.
 
-    `bin`, `key`, `life`, `fault` and `sent` (bytes of a slow body) are the instance's; `mark` is the caller's own.
+    `bin`, `key`, `life`, `fault` and `sent` (pieces of a slow body) are the instance's; `mark` is the caller's own.
     """
 
     __slots__ = ("bin", "caller", "fault", "has_body", "id", "key", "life", "mark", "number", "sent")
@@ -46,7 +46,7 @@ class Caller(Protocol):
         """The answer up to its body, which follows by `send`."""
         ...
 
-    def send(self, request: Request, piece: bytes, is_last: bool) -> None: ...
+    def send(self, request: Request, piece: memoryview, is_last: bool) -> None: ...
 
     def truncate(self, request: Request, status: int, body: bytes) -> None:
         """Half of the body, or half of the head when there is no body, and then the end of the connection."""

@@ -54,7 +54,8 @@ class Site:
     def retire(self, grace_s: float) -> None:
         """Accepts nothing more, lets requests in work finish for so long, and resets what is left then."""
         self.is_retiring = True
-        self._close_listener()
+        if self._whole != "black_hole":  # without the listener the kernel would answer with a reset
+            self._close_listener()
         for connection in list(self._connections):
             connection.retire()
         self.clock.at(monotonic() + grace_s, self._finish, None)
@@ -92,13 +93,13 @@ class Site:
         before, self._whole = self._whole, whole
         if before == whole:
             return
+        if whole == "refuse":  # first, so that nothing that is held back survives it
+            self._close_listener()
+            self._crash()
         if before == "black_hole":
             self._heal()
         if whole == "black_hole":
             self._darken()
-        elif whole == "refuse":
-            self._close_listener()
-            self._crash()
         if before == "refuse" and not self.is_retiring:
             self._listening = self._loop.create_task(self._listen_again())
 
@@ -109,6 +110,8 @@ class Site:
             connection.darken()
 
     def _heal(self) -> None:
+        if self.is_retiring:
+            self._close_listener()
         if self._server is not None:
             packets.admit(self._sock.fileno())
         for connection in list(self._connections):
@@ -154,5 +157,5 @@ class Site:
 def _advice(address: tuple[str, int], error: OSError) -> str:
     at = f"{address[0]}:{address[1]}"
     if error.errno == errno.EADDRINUSE:
-        return f"an origin cannot listen on {at}: something else does; end that, or use another port"
+        return f"an origin cannot listen on {at}: something else does; end that"
     return f"an origin cannot listen on {at}: {error.strerror}"

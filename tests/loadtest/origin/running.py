@@ -189,7 +189,7 @@ class Caller:
         """Whether it stays open and nothing comes."""
         self.sock.settimeout(for_s)
         try:
-            self.sock.recv(1)
+            self.sock.recv(1, socket.MSG_PEEK)
         except TimeoutError:
             return True
         finally:

@@ -150,7 +150,9 @@ def test_a_client_that_pipelines_and_does_not_read_is_not_read_either(origins: O
         assert 0 < seen[1] < 50  # as much as the buffers of two sockets hold
         left = 300 * 2 * 1024 * 1024
         while left > 0:
-            left -= len(caller.sock.recv(1 << 20))
+            piece = caller.sock.recv(1 << 20)
+            assert piece
+            left -= len(piece)
 
 
 @pytest.mark.parametrize("split", [1, 7, 1000])
@@ -192,6 +194,47 @@ def test_who_asks_whether_to_go_on_is_told_so(origins: Origins) -> None:
         assert caller.answer()[0].status == 200
 
 
+def test_who_asks_so_in_http_1_0_is_not_told(origins: Origins) -> None:
+    with origins.connect() as caller:
+        caller.send(b"POST / HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        assert caller.is_silent()
+        caller.send(b"abc")
+        assert caller.read().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_who_asks_so_behind_another_request_is_told_when_that_is_answered() -> None:
+    with serving(text(None, echo={"service_time": "50ms"})) as origins, origins.connect() as caller:
+        caller.ask(1)
+        caller.send(b"POST / HTTP/1.1\r\nhost: echo\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        found = b""
+        while b"100 Continue\r\n\r\n" not in found:
+            piece = caller.sock.recv(65_536)
+            assert piece
+            found += piece
+        assert found.startswith(b"HTTP/1.1 200 OK\r\n")
+        caller.send(b"abc")
+        assert caller.answer()[0].status == 200
+        assert caller.is_silent(0.02)
+
+
+def test_who_asks_so_and_goes_on_before_is_not_told_any_more() -> None:
+    with serving(text(None, echo={"service_time": "100ms"})) as origins, origins.connect() as caller:
+        caller.ask(1)
+        caller.send(b"POST / HTTP/1.1\r\nhost: echo\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\nab")
+        assert caller.answer()[0].status == 200
+        assert caller.is_silent()
+        caller.send(b"c")
+        assert caller.answer()[0].status == 200
+
+
+def test_a_trailer_is_bounded_for_itself(origins: Origins) -> None:
+    field = b"x-a: " + b"a" * (HEAD_BYTES // 3 * 2) + b"\r\n"
+    with origins.connect() as caller:
+        caller.send(b"POST / HTTP/1.1\r\nhost: echo\r\n" + field + b"transfer-encoding: chunked\r\n\r\n")
+        caller.send(b"3\r\nabc\r\n0\r\n" + field + b"\r\n")
+        assert caller.answer()[0].status == 200
+
+
 def test_a_request_counts_as_received_before_its_body_is_there_and_as_executed_after(origins: Origins) -> None:
     with origins.connect() as caller:
         caller.ask(1, "POST", "content-length: 3")
@@ -224,6 +267,12 @@ HOSTILE = {
     "a field without end": (b"GET / HTTP/1.1\r\nx-a: " + b"a" * (HEAD_BYTES + 2 * READ_BYTES), 431),
     "a trailer without end": (
         b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-a: " + b"a" * (HEAD_BYTES + 2 * READ_BYTES),
+        431,
+    ),
+    "a trailer of many bytes": (
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+        + (b"x-a: " + b"a" * (HEAD_BYTES // 3 * 2) + b"\r\n") * 3
+        + b"\r\n",
         431,
     ),
     "an extension without end": (

@@ -31,6 +31,17 @@ def test_retiring_answers_what_is_in_work_and_ends_what_is_idle() -> None:
         assert origins.counts() == {f"{RUN}-0-1": (1, 1), f"{RUN}-0-2": (1, 1)}
 
 
+def test_a_body_on_its_way_when_its_instance_retires_is_finished_and_then_the_connection_ends() -> None:
+    with serving(text([{"slow_body": "300ms"}], echo={"body": "1KiB"})) as origins, origins.connect() as caller:
+        caller.ask(1)
+        found = caller.sock.recv(65_536)
+        assert found
+        origins.retire("echo", 1, 5)
+        found += caller.read()
+        assert len(found.partition(b"\r\n\r\n")[2]) == 1024
+        assert origins.run_s() < 5
+
+
 def test_what_is_in_work_when_the_grace_ends_is_reset_and_lost() -> None:
     with serving(text(None, echo={"service_time": "400ms"})) as origins:
         with origins.connect() as caller:
@@ -114,7 +125,9 @@ def test_every_execution_is_told_exactly_once_while_it_goes_on() -> None:
                         caller.send(b"3\r\nabc\r\n0\r\n\r\n")
                 left = len(numbers)
                 while left:
-                    left -= caller.sock.recv(65_536).count(b"HTTP/1.1 200")
+                    piece = caller.sock.recv(65_536)
+                    assert piece
+                    left -= piece.count(b"HTTP/1.1 200")
 
     told: list[Executions] = []
     with serving(text(None, echo={"instances": 2})) as origins, ThreadPoolExecutor(workers) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from loadtest.origin.http1 import Connection
 from loadtest.origin.instance import PIECES
 from tests.loadtest.origin.running import RUN, Caller, Origins, eventually, serving, text
 
@@ -119,7 +121,9 @@ def test_a_slow_body_comes_in_pieces_over_its_time(origins: Origins) -> None:
         assert b"content-length: 1024" in first
         pieces = [first.partition(b"\r\n\r\n")[2]]
         while sum(map(len, pieces)) < 1024:
-            pieces.append(caller.sock.recv(65_536))
+            piece = caller.sock.recv(65_536)
+            assert piece
+            pieces.append(piece)
         assert time.monotonic() - began >= LONG_S
         assert 2 <= len([piece for piece in pieces if piece]) <= PIECES
         assert caller.is_silent(0.02)
@@ -207,6 +211,25 @@ def test_idle_for_no_time_is_closed_right_after_the_answer(origins: Origins) -> 
         assert (response.headers["connection"], len(body)) == (None, 64)
         assert caller.read() == b""
     assert origins.counts() == one(1)
+
+
+def test_nothing_remembers_a_connection_that_ended_with_its_answer() -> None:
+    def connections() -> list[Connection]:
+        return [each for each in gc.get_objects() if isinstance(each, Connection)]
+
+    with serving(text([{"idle_close": "1h"}])) as origins:
+        with origins.connect() as caller:
+            assert caller.get() == 200
+            assert connections()
+            caller.ask(1, "GET", "connection: close")
+            assert caller.answer()[0].status == 200
+            assert caller.read() == b""
+        known = {id(each) for each in connections()}
+        for _ in range(5):
+            with origins.connect() as caller:
+                caller.ask(1, "GET", "connection: close")
+                assert caller.read().startswith(b"HTTP/1.1 200")
+        eventually(lambda: {id(each) for each in connections()} <= known)
 
 
 def test_reused_strikes_from_the_second_request_on(origins: Origins) -> None:

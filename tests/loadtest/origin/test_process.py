@@ -128,6 +128,57 @@ async def test_it_ends_with_its_orders(process: Process) -> None:
         get(address, "r-0-1")
 
 
+async def test_it_starts_once(process: Process) -> None:
+    process.serve(process.block.address())
+    assert await process.hear() == Listening()
+    process.order(Start(time.monotonic()), Start(time.monotonic()))
+    assert await process.hear() == Trouble("start comes once")
+    assert await process.child.wait() == 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        # In a timer, in a connection, and in an order; an error without a text is one all the same.
+        ("Instance._done = fail(ValueError('this'))", "ValueError('this')"),
+        ("Instance.receive = fail(ValueError('that'))", "ValueError('that')"),
+        ("Fleet.open_all = fail(OSError())", "OSError()"),
+    ],
+)
+async def test_a_mistake_of_its_own_is_trouble_and_ends_it(broken: str, said: str) -> None:
+    program = f"""
+import sys
+from loadtest.origin.__main__ import main
+from loadtest.origin.fleet import Fleet
+from loadtest.origin.instance import Instance
+
+def fail(error):
+    def call(*_):
+        raise error
+    return call
+
+{broken}
+sys.exit(main())
+"""
+    block = Block()
+    process = Process(await Child.begin("origin", [sys.executable, "-c", program], speaks=True), block)
+    try:
+        address = block.address()
+        process.serve(address, scenario=text(None, echo={"service_time": "1ms"}))
+        heard = await process.hear()
+        if heard == Listening():
+            process.order(Start(time.monotonic()))
+            with socket.create_connection((address, APP_PORT), 5) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nhost: echo\r\n\r\n")
+                heard = await process.hear()
+        assert isinstance(heard, Trouble)
+        assert said in heard.message
+        assert await process.child.wait() == 1
+    finally:
+        await process.child.end()
+        block.release()
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

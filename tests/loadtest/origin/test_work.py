@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import selectors
 import time
 from contextlib import ExitStack
 
-from tests.loadtest.origin.running import RUN, Caller, Origins, eventually, serving, text
+from tests.loadtest.origin.running import PATIENCE_S, RUN, Caller, Origins, eventually, serving, text
 
 
 def callers(origins: Origins, stack: ExitStack, count: int) -> list[Caller]:
@@ -16,6 +17,9 @@ def test_so_many_at_once_so_many_wait_and_the_rest_is_refused_at_once() -> None:
     origin = {"concurrency": 2, "queue": 3, "service_time": "200ms"}
     with serving(text(None, echo=origin)) as origins, ExitStack() as stack:
         asking = callers(origins, stack, 8)
+        ready = stack.enter_context(selectors.DefaultSelector())
+        for number, caller in enumerate(asking[:5]):
+            ready.register(caller.sock, selectors.EVENT_READ, number)
         for number, caller in enumerate(asking):
             caller.ask(number)
             # One after the other, so that it is known who comes first.
@@ -25,10 +29,14 @@ def test_so_many_at_once_so_many_wait_and_the_rest_is_refused_at_once() -> None:
         assert [answer.status for answer in answers] == [503] * 3
         assert origins.counts() == {}
         done: dict[int, float] = {}
-        for number, caller in enumerate(asking[:5]):
-            assert caller.answer()[0].status == 200
-            done[number] = origins.run_s()
-        assert sorted(done, key=lambda number: done[number]) == list(range(5))
+        while len(done) < 5:
+            found = ready.select(PATIENCE_S)
+            assert found
+            for key, _ in found:
+                ready.unregister(key.fileobj)
+                assert asking[key.data].answer()[0].status == 200
+                done[key.data] = origins.run_s()
+        assert list(done) == list(range(5))
         assert done[2] - done[0] > 0.15
         assert done[4] - done[2] > 0.15
         assert origins.counts() == {f"{RUN}-0-{number}": (0, 1) for number in range(5)}
@@ -75,6 +83,34 @@ def test_who_goes_away_in_work_is_executed_all_the_same_and_keeps_the_slot_until
         with origins.connect() as other:
             assert other.get(3) == 200
         assert origins.counts() == {f"{RUN}-0-1": (1, 1), f"{RUN}-0-2": (1, 0), f"{RUN}-0-3": (1, 1)}
+
+
+def test_a_fault_that_a_request_never_meets_is_not_counted() -> None:
+    slow = {"concurrency": 1, "queue": 1, "service_time": "300ms"}
+    with serving(text([{"truncate": True}], echo=slow)) as origins, ExitStack() as stack:
+        first, second, third = callers(origins, stack, 3)
+        first.ask(1)
+        eventually(lambda: origins.working() == 1)
+        second.ask(2)
+        eventually(lambda: origins.working() == 2)
+        assert third.get(3) == 503
+        second.sock.close()
+        eventually(lambda: origins.working() == 1)
+        assert all(cell.faults == {} for cell in origins.cells())
+        assert first.read().startswith(b"HTTP/1.1 200")
+        eventually(lambda: origins.working() == 0)
+        assert [cell.faults for cell in origins.cells()] == [{"truncate": 1}]
+
+
+def test_a_fault_after_execution_is_not_counted_when_a_crash_comes_first() -> None:
+    faults = [{"at": "300ms", "for": "1h", "refuse": True}, {"reset": "after"}]
+    with serving(text(faults, echo={"service_time": "10s"})) as origins, origins.connect() as caller:
+        caller.ask(1)
+        eventually(lambda: origins.working() == 1)
+        eventually(lambda: origins.working() == 0)
+        cells = origins.cells()
+        assert sum(cell.received for cell in cells) == 1
+        assert all(cell.faults == {} for cell in cells)
 
 
 def test_a_pipelined_request_waits_for_its_turn_and_takes_no_slot_meanwhile() -> None:
