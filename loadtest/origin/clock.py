@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 from collections.abc import Callable
 from heapq import heappop, heappush
-from time import CLOCK_MONOTONIC, monotonic
+from time import monotonic
 from typing import TypeVar
 
-_TFD_TIMER_ABSTIME = 1
-_TFD_NONBLOCK = os.O_NONBLOCK
-_TFD_CLOEXEC = os.O_CLOEXEC
+from loadtest import timerfd
 
 T = TypeVar("T")
-
-
-class _Timespec(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-class _Itimerspec(ctypes.Structure):
-    _fields_ = (("interval", _Timespec), ("value", _Timespec))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_settime = _libc.timerfd_settime
-_settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.POINTER(_Itimerspec), ctypes.c_void_p)
 
 
 class Clock:
     """Calls at moments of CLOCK_MONOTONIC. There is no cancelling: who is called looks whether it still matters."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        fd = _libc.timerfd_create(CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
-        if fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
-        self._fd = fd
+        self._fd = timerfd.create()
+        self._set = timerfd.setter(self._fd)
         self._loop = loop
-        self._spec = _Itimerspec()
         self._heap: list[tuple[float, int, Callable[..., None], object]] = []
         self._count = 0
         self._armed = 0.0
-        loop.add_reader(fd, self._on_due)
+        loop.add_reader(self._fd, self._on_due)
 
     def at(self, moment: float, call: Callable[[T], None], argument: T) -> None:
         """`call(argument)` at `moment`, from the event loop; at once, but not from within, when that is past."""
@@ -60,12 +41,7 @@ class Clock:
 
     def _arm(self, moment: float) -> None:
         self._armed = moment
-        # Zero would disarm it; a moment that is past fires at once.
-        nanoseconds = max(1, int(moment * 1e9))
-        value = self._spec.value
-        value.seconds, value.nanoseconds = divmod(nanoseconds, 1_000_000_000)
-        if _settime(self._fd, _TFD_TIMER_ABSTIME, self._spec, None):
-            raise OSError(ctypes.get_errno(), "timerfd_settime")
+        self._set(moment)
 
     def _on_due(self) -> None:
         try:

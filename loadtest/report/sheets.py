@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
 from loadtest.report.rounds import Rounds, by_scenario, is_cut, judgements, most_rounds, row, sound, subjects
 from loadtest.report.words import DASH, count, is_answer, latency, outcome, percent
-from loadtest.results.medians import Spread
+from loadtest.results.medians import Spread, spread_of
 from loadtest.results.model import Comparison, Generator, Percentiles, Result
 from loadtest.scenario.units import rate, size
 from loadtest.scenario.words import plural
@@ -113,7 +112,7 @@ def figures(by_subject: Mapping[str, Rounds]) -> Sheet:
     medians = [row(rounds) for rounds in by_subject.values()]
 
     def of(read: Callable[[Result], float]) -> list[Spread | None]:
-        return [_middle(read(each) for each in sound(rounds)) for rounds in by_subject.values()]
+        return [spread_of(read(each) for each in sound(rounds)) for rounds in by_subject.values()]
 
     rows = [
         _row("requests", of(lambda each: each.summary.requests), count, "of measured phases"),
@@ -186,11 +185,11 @@ def usage(by_subject: Mapping[str, Rounds]) -> Sheet:
     medians = [row(rounds) for rounds in by_subject.values()]
 
     def of(read: Callable[[Generator], float]) -> list[Spread | None]:
-        return [_middle(read(each.generator) for each in sound(rounds)) for rounds in by_subject.values()]
+        return [spread_of(read(each.generator) for each in sound(rounds)) for rounds in by_subject.values()]
 
     def late(read: Callable[[Percentiles], float]) -> list[Spread | None]:
         known = [[each.generator.lateness for each in sound(rounds)] for rounds in by_subject.values()]
-        return [_middle(read(each) for each in own if each.count) for own in known]
+        return [spread_of(read(each) for each in own if each.count) for own in known]
 
     rows = [
         _row("CPU for each request", [each.cpu_us for each in medians], latency, "of the subject"),
@@ -206,11 +205,6 @@ def usage(by_subject: Mapping[str, Rounds]) -> Sheet:
 
 def _size(number: float) -> str:
     return size(round(number))
-
-
-def _middle(values: Iterable[float]) -> Spread | None:
-    found = list(values)
-    return Spread(median(found), min(found), max(found)) if found else None
 
 
 def _row(label: str, spreads: Sequence[Spread | None], number: Number, about: str = "") -> Row:

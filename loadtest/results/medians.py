@@ -62,7 +62,7 @@ def _row(scenario: str, subject: str, results: Sequence[Result]) -> Row:
     sound = [result for result in results if not result.interrupted and not result.problems]
 
     def spread(figure: Callable[[Result], float | None]) -> Spread | None:
-        return _spread(figure(result) for result in sound)
+        return spread_of(figure(result) for result in sound)
 
     return Row(
         scenario=scenario,
@@ -84,12 +84,15 @@ def _row(scenario: str, subject: str, results: Sequence[Result]) -> Row:
         holds=_holds(results),
         excluded=[told for result in results if (told := _excluded(result))],
         limited=[
-            f"round {result.round}: {'; '.join(result.generator.limited)}" for result in sound if _is_limited(result)
+            f"round {result.round}: {'; '.join(result.generator.limited)}"
+            for result in sound
+            if result.generator.limited
         ],
     )
 
 
-def _spread(figures: Iterable[float | None]) -> Spread | None:
+def spread_of(figures: Iterable[float | None]) -> Spread | None:
+    """Of those that are known; None when none is."""
     known = [figure for figure in figures if figure is not None]
     return Spread(float(median(known)), float(min(known)), float(max(known))) if known else None
 
@@ -104,10 +107,6 @@ def _cpu_us(result: Result) -> float | None:
     if not result.usage or not requests:
         return None
     return sum(each.cpu_s for each in result.usage) * 1e6 / requests
-
-
-def _is_limited(result: Result) -> bool:
-    return bool(result.generator.limited)
 
 
 def _holds(results: Iterable[Result]) -> bool | None:
