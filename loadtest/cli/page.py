@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from loadtest.cli.failure import Failure
-from loadtest.cli.screen import say
+from loadtest.cli.options import Markdown
+from loadtest.cli.screen import aside, say
 from loadtest.report.page import render
+from loadtest.report.table import markdown as as_markdown
 from loadtest.results.file import FileError, put, read
 from loadtest.results.model import SCHEMA, Comparison
 
@@ -19,6 +21,7 @@ def page(
     out: Annotated[Path, typer.Option("--out", "-o", envvar="MESHLOAD_PAGE", metavar="FILE", help="The page.")] = Path(
         "page.html"
     ),
+    markdown: Markdown = False,
 ) -> None:
     """Make a page of earlier results, of several files together if you like."""
     try:
@@ -36,4 +39,8 @@ def page(
         put(render(together).encode(), out)
     except FileError as error:
         raise Failure(str(error)) from None
-    say(str(out))
+    if markdown:
+        say(as_markdown(together))
+        aside().print(str(out), soft_wrap=True, markup=False)
+    else:
+        say(str(out))

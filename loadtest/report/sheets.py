@@ -13,7 +13,7 @@ from loadtest.scenario.units import rate, size
 from loadtest.scenario.words import plural
 
 LIMITED = "~ meshload was the limit"
-"""Beside figures of which a part is the generator's own."""
+"""Beside figures of which a part may be the generator's own."""
 
 Number = Callable[[float], str]
 
@@ -54,6 +54,8 @@ def comparison(found: Comparison) -> Sheet:
     note += "Success, and p99 of what succeeded."
     if any(not each.is_judged and each.verdicts for each in found.results):
         note += " Expectations without colour are not for that subject, and not judged."
+    if most > 1 and any(each.generator.limited for each in found.results):
+        note += " ~: meshload itself was the limit."
     return Sheet("All at a glance", names, rows, note)
 
 
@@ -68,8 +70,9 @@ def _overall(rounds: Rounds) -> list[Bit]:
         bits.append(Bit(f"{count(lost)} lost", tone="bad"))
     if any(each.interrupted or each.problems for each in rounds):
         bits.append(Bit("! see the notes", tone="bad"))
-    if any(each.generator.limited for each in rounds):
-        bits.append(Bit(LIMITED, tone="quiet"))
+    limited = sum(bool(each.generator.limited) for each in rounds)
+    if limited:
+        bits.append(Bit(LIMITED if len(rounds) == 1 else f"~ in {limited} of {len(rounds)} rounds", tone="quiet"))
     found = judgements(rounds)
     missed = sum(not each.holds for each in found)
     if not found:

@@ -24,7 +24,7 @@ from loadtest.scenario.words import plural
 _TONES = {"good": "green", "bad": "bold red", "quiet": "dim", "": ""}
 _KINDS = {"worse": "bold red", "better": "green", "warning": "yellow", "incomparable": "yellow"}
 _PADDING = 2
-_MOST_REASONS = 3
+_MOST_REASONS = 1
 
 
 def single(result: Result) -> RenderableType:

@@ -174,6 +174,15 @@ def test_a_comparison_runs_all_in_turns_and_can_be_held_against_another(
     assert ended(monkeypatch, "page", str(path), "new.json", "-o", "both.html") == 0
     assert capsys.readouterr().out.strip() == "both.html"
     assert "failing" in (tmp_path / "both.html").read_text()
+    assert ended(monkeypatch, "page", str(path), "--markdown") == 0
+    out, err = capsys.readouterr()
+    assert [line.split(" | ")[0] for line in out.splitlines()[:4]] == [
+        "| scenario",
+        "|:---|---:|",
+        "| failing",
+        "| short",
+    ]
+    assert err.strip() == "page.html"
 
 
 def test_an_address_is_loaded_without_a_file(tmp_path: Path) -> None:

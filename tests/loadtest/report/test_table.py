@@ -128,6 +128,15 @@ def test_a_generator_that_was_the_limit_is_told_with_the_reason(found, lateness,
     assert ("late by" in said) == bool(late)
 
 
+def test_of_several_rounds_it_is_told_in_how_many_the_generator_was_the_limit(found):
+    sound = found.results[0]
+    generator = msgspec.structs.replace(sound.generator, limited=["it was busy"])
+    busy = msgspec.structs.replace(sound, generator=generator, round=2)
+    said = table.markdown(Comparison(1, "", [sound, busy]))
+    assert "~ in 1 of 2 rounds" in said
+    assert "~: meshload itself was the limit." in said
+
+
 def test_lateness_is_a_dash_when_nothing_was_counted(found):
     generator = msgspec.structs.replace(found.results[0].generator, lateness=Histogram().percentiles())
     result = msgspec.structs.replace(found.results[0], generator=generator)
