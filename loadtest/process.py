@@ -15,6 +15,8 @@ _PR_SET_PDEATHSIG = 1
 _LOG_LINES = 200
 _LOG_PIECE_BYTES = 65_536
 _LINE_BYTES = 64 * 1024 * 1024
+_SETTINGS = ("MESHPROXY_", "MESHCONTROL_")
+"""Variables that a user may have set for a mesh of their own: a subject is as its files and its command line say."""
 _DRAIN_S = 1.0
 """A child of the child may still hold the pipe."""
 
@@ -48,7 +50,6 @@ class Child:
         *,
         speaks: bool = False,
         cwd: Path | None = None,
-        env: dict[str, str] | None = None,
         cores: Sequence[int] = (),
     ) -> Child:
         """Starts it; `cores`: where it may run; default: anywhere.
@@ -71,7 +72,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE if speaks else asyncio.subprocess.STDOUT,
                 cwd=cwd,
-                env={**os.environ, **(env or {})},
+                env={name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)},
                 limit=_LINE_BYTES,
                 preexec_fn=prepare,  # safe: other threads of this process only wait for children
                 start_new_session=True,  # Ctrl-C of the terminal is the run's to handle

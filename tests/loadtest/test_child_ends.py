@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 
+import pytest
+
 from loadtest.process import Child
 
 TIMES = 20
@@ -25,3 +27,14 @@ async def test_what_it_said_last_is_in_the_log_line_by_line_when_the_wait_is_ove
         assert await child.wait() == 0
         assert list(child.log) == ["last words"] * (child.log.maxlen or 0)
         await child.end()
+
+
+async def test_the_settings_of_a_users_own_mesh_do_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MESHPROXY_DRAIN_S", "MESHCONTROL_LOG_LEVEL", "OTHER"):
+        monkeypatch.setenv(name, "7")
+    child = await Child.begin("printer", ["env"])
+    assert await child.wait() == 0
+    await child.end()
+    names = {line.partition("=")[0] for line in child.log}
+    assert "OTHER" in names
+    assert not [name for name in names if name.startswith("MESH")]
