@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 from loadtest.cli.files import find
+from loadtest.cli.perform import check_judged
 from loadtest.cli.screen import say
+from loadtest.compare import Chosen
 from loadtest.report.words import printable
 from loadtest.scenario.explain import explain as in_words
+from loadtest.subjects import choice
 
 
 def explain(
@@ -24,4 +27,7 @@ def explain(
 
       meshload explain one-503
     """
-    say(printable("\n\n".join(in_words(scenario) for _, scenario in find(scenarios))))
+    found = find(scenarios)
+    check_judged([Chosen(text, scenario, list(scenario.subjects)) for text, scenario in found])
+    choice.check([name for _, scenario in found for name in scenario.subjects])
+    say(printable("\n\n".join(in_words(scenario) for _, scenario in found)))

@@ -143,6 +143,17 @@ def test_scenarios_are_listed_and_explained(tmp_path: Path) -> None:
     assert "answers 503" in out
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("judged: [mesproxy]", "judged[0]: no subject's name begins with 'mesproxy'"), ("subjects: [envoi]", "'envoi'")],
+)
+def test_a_scenario_for_a_subject_that_there_is_not_is_not_explained(tmp_path: Path, line: str, told: str) -> None:
+    (tmp_path / "x.yaml").write_text(f"{line}\n{SHORT}")
+    status, out, err = say("explain", "x.yaml", where=tmp_path)
+    assert (status, out) == (2, "")
+    assert told in err
+
+
 def test_a_comparison_runs_all_in_turns_and_can_be_held_against_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
