@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -34,7 +35,8 @@ def family(pid: int) -> list[psutil.Process]:
 def test_an_interrupted_run_keeps_what_it_has_and_leaves_nothing_running(
     tmp_path: Path, number: int, subject: str, count: int
 ) -> None:
-    with running("run", file(tmp_path, LONG), "--subject", subject, where=tmp_path) as process:
+    heed = partial(signal.signal, number, signal.SIG_DFL)  # also when these tests are run by nohup
+    with running("run", file(tmp_path, LONG), "--subject", subject, where=tmp_path, prepare=heed) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if " s of 10 m" in line:
