@@ -7,7 +7,6 @@ seconds of a processor that this took.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
@@ -15,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+from loadtest import timerfd
 from loadtest.client.plan import plan
 from loadtest.client.tally import rounded
 from loadtest.messages import Work
@@ -22,23 +22,15 @@ from loadtest.scenario.load import parse
 
 LEAD_S = 0.2
 
-_CLOCK_MONOTONIC = 1
-_TFD_TIMER_ABSTIME = 1
-
 
 def wake(moments_s: Iterable[float]) -> dict[int, int]:
     """Sleep until each moment of CLOCK_MONOTONIC: {microseconds late: how often}, rounded as meshload rounds them."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = libc.timerfd_create(_CLOCK_MONOTONIC, os.O_CLOEXEC)
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), "timerfd_create")
-    spec = (ctypes.c_long * 4)()  # struct itimerspec: interval and expiry, each as seconds and nanoseconds
-    place, clock = ctypes.byref(spec), time.monotonic
+    fd = timerfd.create()
+    os.set_blocking(fd, True)
+    expire, clock = timerfd.setter(fd), time.monotonic
     late: dict[int, int] = {}
     for moment_s in moments_s:
-        spec[2], spec[3] = divmod(int(moment_s * 1e9), 1_000_000_000)
-        if libc.timerfd_settime(fd, _TFD_TIMER_ABSTIME, place, None):
-            raise OSError(ctypes.get_errno(), "timerfd_settime")
+        expire(moment_s)
         os.read(fd, 8)
         by_us = rounded(int((clock() - moment_s) * 1e6))
         late[by_us] = late.get(by_us, 0) + 1
