@@ -85,7 +85,7 @@ async def _unless(stop: asyncio.Event, doing: Coroutine[None, None, _Found]) -> 
 @contextlib.asynccontextmanager
 async def _prepared(trial: Trial, record: Record) -> AsyncIterator[_Stage]:
     """Everything that has to run, ready to start; all of it is gone afterwards."""
-    ours, theirs = _cores(trial.pin)
+    ours, theirs = _cores(trial)
     scenario, text, run_id, bin_s = trial.scenario, trial.text, record.reconciler.run, record.sums.bin_s
     async with contextlib.AsyncExitStack() as stack:
         block = Block()
@@ -107,12 +107,17 @@ async def _prepared(trial: Trial, record: Record) -> AsyncIterator[_Stage]:
         yield _Stage(subject, instances, workers)
 
 
-def _cores(pin: bool) -> tuple[Sequence[int], Sequence[int]]:
-    """For generator and origin, for the subject."""
+def _cores(trial: Trial) -> tuple[Sequence[int], Sequence[int]]:
+    """For generator and origin, for the subject; none is any. RunError when a generator would leave the origin none."""
     allowed = sorted(os.sched_getaffinity(0))
-    if not pin or len(allowed) < 2:
-        return (), ()
-    return allowed[:-1], allowed[-1:]
+    ours, theirs = (allowed[:-1], allowed[-1:]) if trial.pin and len(allowed) > 1 else ((), ())
+    load = trial.scenario.load
+    if load.busy_poll and load.processes >= len(ours or allowed):
+        raise RunError(
+            f"load.busy_poll takes a core for each of load.processes ({load.processes}) and leaves none for what else "
+            f"runs beside them, of {len(ours or allowed)}: fewer processes, --no-pin or a machine with more cores helps"
+        )
+    return ours, theirs
 
 
 async def _send(record: Record, stage: _Stage, stop: asyncio.Event, watch: Callable[[Now], None]) -> None:

@@ -66,6 +66,14 @@ def load(
     processes: Annotated[
         int, typer.Option("--processes", min=1, envvar="MESHLOAD_PROCESSES", metavar="N", help="Generator processes.")
     ] = 1,
+    busy_poll: Annotated[
+        bool,
+        typer.Option(
+            "--busy-poll",
+            envvar="MESHLOAD_BUSY_POLL",
+            help="With --rate: wait without sleeping, on time to microseconds, at a core for each process.",
+        ),
+    ] = False,
     arrivals: Annotated[
         str,
         typer.Option(
@@ -110,6 +118,7 @@ def load(
                 "keep_alive": keep_alive,
                 "timeout": timeout,
                 "processes": processes,
+                "busy_poll": busy_poll,
                 "requests": [request],
                 "phases": [phase],
             },

@@ -35,7 +35,7 @@ class Caller:
         self._pace: Pace = (
             ClosedLoop(plan.shifts, self._send)
             if plan.shifts
-            else OpenLoop(plan.starts(), self._send, self._tally.late)
+            else OpenLoop(plan.starts(), self._send, self._tally.late, busy=plan.load.busy_poll)
         )
         self._tick: asyncio.TimerHandle | None = None
         self._at_s = 0.0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Protocol
 
-from loadtest.client.alarm import Alarm
+from loadtest.client.alarm import Alarm, BusyAlarm, TimerAlarm
 from loadtest.client.plan import Shift
 
 _BURST = 64
@@ -34,16 +34,21 @@ class Pace(Protocol):
 
 
 class OpenLoop:
-    """Requests go out when they are due, whatever became of those before. `late` is told how late each one was here."""
+    """Requests go out when they are due, whatever became of those before. `late` is told how late each one was here.
 
-    def __init__(self, starts: Iterator[tuple[float, int]], send: Send, late: Callable[[float], None]) -> None:
+    `busy`: it waits for them without sleeping.
+    """
+
+    def __init__(
+        self, starts: Iterator[tuple[float, int]], send: Send, late: Callable[[float], None], *, busy: bool = False
+    ) -> None:
         self.is_over = False
         self._starts = starts
         self._next = next(starts, _NEVER)
         self._send = send
         self._late = late
         self._at_s = 0.0
-        self._alarm = Alarm(self._on_alarm)
+        self._alarm: Alarm = (BusyAlarm if busy else TimerAlarm)(self._on_alarm)
 
     def start(self, at_s: float) -> None:
         self._at_s = at_s
@@ -85,7 +90,7 @@ class ClosedLoop:
         self._at_s = 0.0
         self._phase = 0
         self._calling = 0
-        self._alarm = Alarm(self._on_alarm)
+        self._alarm = TimerAlarm(self._on_alarm)
 
     def start(self, at_s: float) -> None:
         self._at_s = at_s

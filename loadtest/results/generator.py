@@ -37,7 +37,9 @@ def limits(
     `cpu` is cores in use by each process while it sent. `until_s`: when load was ended before its time. That requests
     wait for connections because a target is slow is no limit of the generator: see `notes`.
     """
-    found = [_busy(number, cores) for number, cores in enumerate(cpu, 1) if cores > MOST_CPU]
+    found = []
+    if not scenario.load.busy_poll:  # one that never sleeps is judged by what it is late by
+        found += [_busy(number, cores) for number, cores in enumerate(cpu, 1) if cores > MOST_CPU]
     found += _exhausted(summary)
     if scenario.load.mode == "open":
         found += _late(lateness, summary.latency if summary.latency.count else summary.latency_all)

@@ -60,6 +60,8 @@ def _load(scenario: Scenario) -> Iterator[str]:
     else:
         spread = "evenly spread" if load.arrivals == "uniform" else "at random moments (Poisson)"
         yield f"open loop: sent when due, {spread}, over at most {load.connections} connections to each origin{kept}"
+        if load.busy_poll:
+            yield "the generator waits without sleeping (busy_poll)"
     codes = words.join(load.success)
     yield f"{duration(load.timeout)} for each request; {codes} count as success; seed {scenario.seed}"
     for span in figures.spans(scenario):

@@ -293,6 +293,8 @@ class Load(Strict):
     timeout: Annotated[Duration, Field(gt=0)] = 5.0
     """From the intended start to the end of the answer."""
     processes: Annotated[int, Field(ge=1, le=64)] = 1
+    busy_poll: bool = False
+    """In an open loop processes wait without sleeping: punctual to microseconds, and each needs a core of its own."""
     success: Annotated[list[Statuses], Field(min_length=1, max_length=50)] = ["2xx", "3xx"]
     """Statuses that count as success: 200, or 2xx for a class."""
     requests: Annotated[list[Request], Field(min_length=1, max_length=100)] = [Request()]
@@ -310,6 +312,8 @@ class Load(Strict):
             wrong.append("phases: at least one phase has to be measured")
         if self.mode == "open" and self.processes > self.connections:
             wrong.append(f"processes: at most load.connections, because each process has one; not {self.processes}")
+        if self.mode == "closed" and self.busy_poll:
+            wrong.append("busy_poll: it goes with mode open; callers of a closed loop wait for answers alone")
         if wrong:
             raise ValueError("\n".join(wrong))
         return self

@@ -120,13 +120,14 @@ def pace(plan: Plan) -> Iterator[Sheet]:
 
 def lateness(plan: Plan) -> Iterator[Sheet]:
     """How late requests of an open loop leave, beside what a timer on the same core is late by."""
-    alone = "a timer alone"
+    alone, awake = "a timer alone", f"{OURS}, busy_poll"
     with _aside(plan.place), _target(plan.place) as port:
         for arrivals in ARRIVALS:
 
             def measure(row: Subject, seconds: float, arrivals: str = arrivals) -> Sample:
                 lasts_s = scaled(OPEN_S, seconds)
-                wanted = {"arrivals": arrivals, "phases": [{"for": lasting(lasts_s), "rate": f"{OPEN_RATE}/s"}]}
+                phases = [{"for": lasting(lasts_s), "rate": f"{OPEN_RATE}/s"}]
+                wanted = {"arrivals": arrivals, "busy_poll": row.name == awake, "phases": phases}
                 if row.name == alone:
                     return _floor(plan.place, wanted)
                 loaded, sample = _loaded(plan.place, wanted, ("127.0.0.1", port))
@@ -134,7 +135,7 @@ def lateness(plan: Plan) -> Iterator[Sheet]:
                 return sample | found | {"rate": loaded.sent / lasts_s, "aim_late_us": AIM_LATE_US}
 
             sheet = Sheet("generator", f"open loop, {grouped(OPEN_RATE)} requests/s, {arrivals}, nginx", LATE)
-            yield plan.in_turns(sheet, _rows(OURS, alone), measure, is_cold=True)
+            yield plan.in_turns(sheet, _rows(awake, OURS, alone), measure, is_cold=True)
 
 
 def percentiles(plan: Plan) -> Iterator[Sheet]:

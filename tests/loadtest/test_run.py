@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -95,6 +96,22 @@ async def test_several_processes_share_the_load() -> None:
     found = await result(text)
     assert found.summary.requests == found.ledger.sent == found.ledger.succeeded == 300
     assert found.generator.processes == 2
+
+
+async def test_a_generator_that_never_sleeps_does_the_same_work() -> None:
+    phases = [{"for": "1s", "rate": "300/s"}]
+    text = written(load={"busy_poll": True, "arrivals": "poisson", "phases": phases})
+    found = await run(Trial(text, parse(text), "direct", pin=False), asyncio.Event(), ignore)
+    assert found.summary.success_percent == 100
+    assert found.summary.requests == found.ledger.sent == found.ledger.succeeded > 200
+    assert not any("of a core" in reason for reason in found.generator.limited)
+
+
+async def test_generators_that_never_sleep_have_to_leave_a_core() -> None:
+    cores = len(os.sched_getaffinity(0))
+    text = written(load={"busy_poll": True, "processes": cores, "phases": [{"for": "1s", "rate": "300/s"}]})
+    with pytest.raises(RunError, match=rf"load\.busy_poll .* \({cores}\) .* of {cores}: fewer processes"):
+        await run(Trial(text, parse(text), "direct", pin=False), asyncio.Event(), ignore)
 
 
 async def test_a_run_that_is_interrupted_has_a_result_of_what_there_was() -> None:

@@ -1,4 +1,4 @@
-"""The timer of the kernel."""
+"""The timer of the kernel, and waiting without one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from time import monotonic
 
 import pytest
 
-from loadtest.client.alarm import Alarm
+from loadtest.client.alarm import Alarm, BusyAlarm, TimerAlarm
 from tests.fakes.loop import on_uvloop, passed
 from tests.loadtest.client.runs import files
 
+BOTH = pytest.mark.parametrize("kind", [TimerAlarm, BusyAlarm])
 
+
+@BOTH
 @on_uvloop
-async def test_it_never_rings_early_and_rings_for_a_moment_that_has_passed():
+async def test_it_never_rings_early_and_rings_for_a_moment_that_has_passed(kind):
     rung: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     moment_s = 0.0
 
@@ -22,7 +25,7 @@ async def test_it_never_rings_early_and_rings_for_a_moment_that_has_passed():
             rung.set_result(monotonic())
         alarm.silence()
 
-    alarm = Alarm(ring)
+    alarm: Alarm = kind(ring)
     for after_s in (0.0005, 0.0123, 0.05, 0.0, -1.0, -1e9):
         rung = asyncio.get_running_loop().create_future()
         moment_s = monotonic() + after_s
@@ -31,10 +34,11 @@ async def test_it_never_rings_early_and_rings_for_a_moment_that_has_passed():
     alarm.close()
 
 
+@BOTH
 @on_uvloop
-async def test_setting_it_anew_takes_an_expiry_back():
+async def test_setting_it_anew_takes_an_expiry_back(kind):
     rings: list[float] = []
-    alarm = Alarm(lambda: rings.append(monotonic()))
+    alarm: Alarm = kind(lambda: rings.append(monotonic()))
     alarm.set(monotonic() - 1)
     alarm.set(monotonic() + 3600)
     await passed(0.02)
@@ -46,10 +50,11 @@ async def test_setting_it_anew_takes_an_expiry_back():
     alarm.close()
 
 
+@BOTH
 @on_uvloop
-async def test_a_closed_one_is_gone():
+async def test_a_closed_one_is_gone(kind):
     before = files()
-    alarm = Alarm(lambda: pytest.fail("it was closed"))
+    alarm: Alarm = kind(lambda: pytest.fail("it was closed"))
     alarm.set(monotonic() + 0.001)
     alarm.close()
     await passed(0.02)

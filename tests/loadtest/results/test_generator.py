@@ -35,6 +35,13 @@ def test_a_generator_with_time_to_spare_is_sound() -> None:
     assert limits(scenario(), summary(), SOUND, [0.3, 0.94]) == []
 
 
+def test_one_that_never_sleeps_is_judged_by_its_lateness_alone() -> None:
+    busy = scenario(busy_poll=True)
+    assert limits(busy, summary(), SOUND, [1.0]) == []
+    (found,) = limits(busy, summary(), percentiles(50, 5000), [1.0])
+    assert "late by" in found
+
+
 @pytest.mark.parametrize(
     ("latency_us", "most_us"),
     [(0, 100), (150, 100), (400, 200), (1000, 500), (2000, 1000), (9000, 1000), (20_000, 2000), (1_000_000, 100_000)],

@@ -103,6 +103,11 @@ def test_what_is_not_given_is_not_told_and_doubts_come_last():
     assert with_fault == LEAST.replace("nothing but the load", fault)
 
 
+def test_a_generator_that_never_sleeps_is_told():
+    text = "name: x\nload: {busy_poll: true, phases: [{for: 8s, rate: 1/s}]}\n"
+    assert "  the generator waits without sleeping (busy_poll)\n" in explain(parse(text))
+
+
 def test_an_instance_among_others_is_told_with_their_number():
     text = "name: x\norigins: {a: {instances: 3}}\nfaults: [{for: 1s, instances: [1, 3], hang: true}]\n"
     told = explain(parse(f"{text}load: {{phases: [{{for: 1s, rate: 1/s}}]}}"))

@@ -48,6 +48,12 @@ WRONG = {
         "name: x\nload:\n  keep_alive: no\n  phases: [{for: 8s, rate: 1/s}]\n",
         ['x.yaml:3:15: load.keep_alive: true or false; not the text "no"'],
     ),
+    "a closed loop that is to wait without sleeping": (
+        "name: x\nload: {mode: closed, busy_poll: true, phases: [{for: 8s, callers: 1}]}\n",
+        [
+            "x.yaml:2:33: load.busy_poll: it goes with mode open; callers of a closed loop wait for answers alone",
+        ],
+    ),
     "what an older YAML reads as octal": (
         f"name: x\n{LOAD}\norigins: {{echo: {{instances: 010}}}}\n",
         ['x.yaml:3:29: origins.echo.instances: a whole number from 1 to 200; not the text "010"'],
