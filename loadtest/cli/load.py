@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from loadtest.cli.failure import Failure
 from loadtest.cli.options import DEFAULT_OUT, Out
 from loadtest.cli.perform import one_by_one, perform
 from loadtest.compare import Chosen
+from loadtest.scenario.lines import write
 from loadtest.scenario.load import ScenarioError, parse
 from loadtest.subjects import choice
 
@@ -108,7 +108,7 @@ def load(
     if text is not None:
         request["text"] = text
     phase: dict[str, Any] = {"for": for_, **({"rate": rate} if rate is not None else {"callers": callers})}
-    written = yaml.safe_dump(
+    written = write(
         {
             "name": "load",
             "load": {
@@ -122,8 +122,7 @@ def load(
                 "requests": [request],
                 "phases": [phase],
             },
-        },
-        sort_keys=False,
+        }
     )
     try:
         scenario = parse(written, "options")

@@ -123,6 +123,21 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.1 or 1.2 would not take for text: `1e5` is a number in one of them only."""
+
+
+for _sign, _resolvers in _Loader.yaml_implicit_resolvers.items():
+    for _kind, _meant in _resolvers:
+        _Dumper.add_implicit_resolver(_kind, _meant, [_sign])
+
+
+def write(value: Any, *, flow: bool = False) -> str:
+    """A text that `read` takes for this value; `flow`: in braces and brackets."""
+    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=flow, allow_unicode=True, sort_keys=False)
+    return text
+
+
 def end(text: str) -> Mark:
     """The place behind a text."""
     before = _BREAK.split(text)

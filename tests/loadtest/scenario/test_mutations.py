@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import loadtest
 from loadtest.scenario.doubts import doubts
 from loadtest.scenario.explain import explain
+from loadtest.scenario.lines import read, write
 from loadtest.scenario.load import ScenarioError, parse
 from loadtest.scenario.model import Scenario
 
@@ -185,10 +186,17 @@ def written(draw):
 
 
 @settings(deadline=None, max_examples=60)
+@given(st.from_regex(r"[-+]?[0-9a-fox_.:eE+-]{1,6}|~|null|on|no|True|=|<<|", fullmatch=True), st.booleans())
+@example("1e5", False)
+@example("0o17", False)
+def test_text_that_looks_like_something_else_is_written_as_text(text, flow):
+    assert read(write({text: [text]}, flow=flow)).value == {text: [text]}
+
+
+@settings(deadline=None, max_examples=60)
 @given(written(), st.booleans())
 def test_what_is_written_is_what_is_read(value, flow):
-    text = yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=flow, allow_unicode=True, sort_keys=False)
-    scenario = parse(text)
+    scenario = parse(write(value, flow=flow))
     assert scenario == Scenario.model_validate(value)
     assert doubts(scenario) == doubts(Scenario.model_validate(value))
     assert all(line.isprintable() for line in explain(scenario).split("\n"))
