@@ -21,22 +21,28 @@ Kind = Literal["worse", "better", "only_old", "only_new", "incomparable", "warni
 
 
 class Measure(NamedTuple):
-    """`field` of a Row. `unit` is of the figures, `us` being microseconds."""
+    """`field` of a Row. `unit` is of the figures, `us` being microseconds.
+
+    `is_timing`: a generator that was the limit has its part in it. `is_grave`: what must not happen at all, of which
+    the worst round counts.
+    """
 
     field: str
     name: str
     unit: Literal["%", "us", "/s", "", "B"]
     more_is_better: bool = False
+    is_timing: bool = False
+    is_grave: bool = False
 
 
 MEASURES = (
     Measure("success_percent", "success", "%", more_is_better=True),
-    Measure("p50", "p50", "us"),
-    Measure("p99", "p99", "us"),
-    Measure("p99_9", "p99.9", "us"),
-    Measure("per_second", "rate", "/s", more_is_better=True),
-    Measure("writes_executed_twice", "writes executed twice", ""),
-    Measure("lost", "lost successes", ""),
+    Measure("p50", "p50", "us", is_timing=True),
+    Measure("p99", "p99", "us", is_timing=True),
+    Measure("p99_9", "p99.9", "us", is_timing=True),
+    Measure("per_second", "rate", "/s", more_is_better=True, is_timing=True),
+    Measure("writes_executed_twice", "writes executed twice", "", is_grave=True),
+    Measure("lost", "lost successes", "", is_grave=True),
     Measure("amplification", "amplification", ""),
     Measure("cpu_us", "CPU per request", "us"),
     Measure("rss_bytes", "memory", "B"),
@@ -83,12 +89,17 @@ def _rows(old: Row, new: Row, tolerance_percent: float) -> Iterator[Difference]:
         yield Difference("worse", old.scenario, old.subject, text="expectations that held hold no longer")
     elif old.holds is False and new.holds:
         yield Difference("better", old.scenario, old.subject, text="expectations that did not hold do now")
-    reasons = [*_unfit(old, "earlier"), *_unfit(new, "later")]
-    if reasons:
+    if reasons := [*_empty(old, "earlier"), *_empty(new, "later")]:
         yield Difference("incomparable", old.scenario, old.subject, text="; ".join(reasons))
         return
+    limited = [*_limited(old, "earlier"), *_limited(new, "later")]
+    if limited:
+        text = f"times and rate are not compared: {'; '.join(limited)}"
+        yield Difference("incomparable", old.scenario, old.subject, text=text)
     for measure in MEASURES:
-        first, second = getattr(old, measure.field), getattr(new, measure.field)
+        if measure.is_timing and limited:
+            continue
+        first, second = _figure(measure, old), _figure(measure, new)
         if first is None or second is None:
             if first is not None or second is not None:
                 side = "earlier" if first is None else "later"
@@ -100,9 +111,17 @@ def _rows(old: Row, new: Row, tolerance_percent: float) -> Iterator[Difference]:
             yield Difference(kind, old.scenario, old.subject, measure, first, second, change)
 
 
-def _unfit(row: Row, side: str) -> Iterator[str]:
+def _figure(measure: Measure, row: Row) -> Spread | None:
+    found: Spread | None = getattr(row, measure.field)
+    return Spread(found.most, found.most, found.most) if found is not None and measure.is_grave else found
+
+
+def _empty(row: Row, side: str) -> Iterator[str]:
     if not row.rounds:
         yield f"no complete round in the {side} results: {'; '.join(row.excluded)}"
+
+
+def _limited(row: Row, side: str) -> Iterator[str]:
     if row.limited:
         yield f"the generator was the limit in the {side} results: {'; '.join(row.limited)}"
 

@@ -119,7 +119,26 @@ def test_figures_of_a_limited_generator_are_not_compared(side: int) -> None:
     (found,) = differences(*sides)
     which = ("earlier", "later")[side]
     assert found.kind == "incomparable"
-    assert found.text == f"the generator was the limit in the {which} results: round 2: it was late"
+    assert found.text == (
+        f"times and rate are not compared: the generator was the limit in the {which} results: round 2: it was late"
+    )
+
+
+def test_what_a_late_generator_has_no_part_in_is_compared_all_the_same() -> None:
+    sides = rounds(1.0), rounds(1.0)
+    sides[1][0].generator.limited = ["it was late"]
+    for each in sides[1]:
+        each.summary.success_percent -= 50
+    assert [each.kind for each in differences(*sides)] == ["incomparable", "worse"]
+
+
+def test_of_what_must_not_happen_the_worst_round_counts() -> None:
+    sides = rounds(1.0, 1.0, 1.0), rounds(1.0, 1.0, 1.0)
+    sides[1][1].ledger.writes_executed_twice = 100
+    (found,) = differences(*sides)
+    assert (found.kind, found.change) == ("worse", "+100")
+    (found,) = differences(sides[1], sides[0])
+    assert found.kind == "better"
 
 
 def test_rounds_that_went_wrong_are_not_compared() -> None:
