@@ -98,8 +98,9 @@ WRITE = 8
 class Report(_Message):
     """What happened since the last one; several a second.
 
-    `lateness` is {microseconds: count} by which requests were handled later than due while nothing but this process was
-    in the way. `chunks` are complete. `cpu_s` is this process's, since its start of sending.
+    `lateness` is {microseconds: count} by which requests of measured phases were handled later than due while
+    nothing but this process was in the way. `chunks` are complete. `cpu_s` is this process's, since its start of
+    sending.
     """
 
     cells: list[Cell]

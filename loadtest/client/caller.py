@@ -26,7 +26,7 @@ class Caller:
     def __init__(self, plan: Plan) -> None:
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[int] = self._loop.create_future()
-        self._tally = Tally(plan.bin_s, plan.successes)
+        self._tally = Tally(plan.bin_s, plan.successes, [phase.measured for phase in plan.load.phases])
         self._pools = {
             origin: Pool(addresses, plan.turn, plan.connections, plan.load.timeout, self._settle)
             for origin, addresses in plan.addresses.items()

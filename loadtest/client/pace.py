@@ -40,7 +40,7 @@ class OpenLoop:
     """
 
     def __init__(
-        self, starts: Iterator[tuple[float, int]], send: Send, late: Callable[[float], None], *, busy: bool = False
+        self, starts: Iterator[tuple[float, int]], send: Send, late: Callable[[float, int], None], *, busy: bool = False
     ) -> None:
         self.is_over = False
         self._starts = starts
@@ -67,7 +67,7 @@ class OpenLoop:
             if by_s < 0:
                 break
             self._next = next(self._starts, _NEVER)
-            self._late(by_s)
+            self._late(by_s, phase)
             self._send(due_s, phase)
         self._set()
 

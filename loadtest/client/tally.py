@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from loadtest.client.call import Call
 from loadtest.messages import (
@@ -59,9 +59,11 @@ class _Chunk:
 class Tally:
     """Counts every request once, when its outcome is known. What was taken is forgotten, so that it does not grow."""
 
-    __slots__ = ("_bins", "_bins_per_s", "_chunks", "_full", "_successes", "lateness", "settled")
+    __slots__ = ("_bins", "_bins_per_s", "_chunks", "_full", "_measured", "_successes", "lateness", "settled")
 
-    def __init__(self, bin_s: float, successes: frozenset[int]) -> None:
+    def __init__(self, bin_s: float, successes: frozenset[int], measured: Sequence[bool]) -> None:
+        """`measured`: whether each phase is."""
+        self._measured = measured
         self._bins_per_s = 1 / bin_s
         self._successes = successes
         self._bins: dict[int, _Bin] = {}
@@ -100,10 +102,11 @@ class Tally:
             del self._chunks[index]
             self._full.append(Outcomes(index, bytes(chunk.seen)))
 
-    def late(self, by_s: float) -> None:
-        """A request was handled so much after it was due."""
-        microseconds = rounded(int(by_s * 1e6))
-        self.lateness[microseconds] = self.lateness.get(microseconds, 0) + 1
+    def late(self, by_s: float, phase: int) -> None:
+        """A request was handled so much after it was due. It counts where latencies count: in measured phases."""
+        if self._measured[phase]:
+            microseconds = rounded(int(by_s * 1e6))
+            self.lateness[microseconds] = self.lateness.get(microseconds, 0) + 1
 
     def take_cells(self) -> list[Cell]:
         """Counts since they were last taken."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -31,7 +32,7 @@ class Grid:
     duration_s: float
 
     def centres(self) -> list[float]:
-        return [round((number + 0.5) * self.width_s, 4) for number in range(self.points)]
+        return [round((begin + end) / 2, 4) for begin, end in pairwise(self.edges())]
 
     def edges(self) -> list[float]:
         """Where points begin, and where the last one ends."""
@@ -97,7 +98,8 @@ def traffic_over_time(result: Result, endpoints: Iterable[Endpoint]) -> Curve:
         for each in endpoint.bins:
             if each.from_s < result.duration_s:
                 sums[over.index(each.from_s)] += each.received
-    return Curve(over.centres(), over.per_second(sums))
+    # What is received after the last request was due, because it was repeated, is in the whole of the last bin.
+    return Curve(over.centres(), [float(f"{each / over.width_s:.4g}") for each in sums])
 
 
 def intended_rate(result: Result) -> Curve:

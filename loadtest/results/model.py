@@ -133,6 +133,7 @@ class Usage(_Part, omit_defaults=False):
     name: str
     cpu_s: float
     rss_bytes: int
+    """As last seen; 0 of one that was started again, as the later one has its memory."""
 
 
 class Verdict(_Part, omit_defaults=False):

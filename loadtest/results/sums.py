@@ -159,7 +159,7 @@ class Sums:
         return round(sum(max(0.0, min(span.to_s, until_s) - span.from_s) for span in measured), 9)
 
     def lateness(self) -> Percentiles:
-        """Of the generator itself, over all phases."""
+        """Of the generator itself, in measured phases."""
         return Histogram(self._lateness).percentiles()
 
     def live(self, now_s: float) -> Live:

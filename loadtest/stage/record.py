@@ -141,7 +141,8 @@ class Record:
             lateness=lateness,
             cpu=sum(cpu),
             most_connections=self._most_connections,
-            limited=generator.limits(scenario, summary, lateness, cpu, self.until_s),
+            # Of a moment a process's time tells nothing: what it took to begin is in it.
+            limited=generator.limits(scenario, summary, lateness, cpu if lasted_s >= 1 else [], self.until_s),
             notes=[*generator.notes(scenario, summary), *self._absent()],
         )
 

@@ -12,7 +12,10 @@ from loadtest.results.model import Usage
 
 
 class Meter:
-    """Time and memory of processes, from when each was first seen; one that ended counts with what was seen last."""
+    """Time and memory of processes, from when each was first seen; one that ended counts with what was seen last.
+
+    Of one that was started again by its name the time of all counts, and the memory of the last.
+    """
 
     def __init__(self) -> None:
         self._began: dict[int, float] = {}
@@ -30,8 +33,16 @@ class Meter:
             except psutil.Error:
                 continue
             spent = times.user + times.system
-            began = self._began.setdefault(child.pid, spent)
+            if child.pid not in self._began:
+                self._began[child.pid] = spent
+                self._forget_memory(child.name)
+            began = self._began[child.pid]
             self._seen[child.pid] = Usage(name=child.name, cpu_s=spent - began, rss_bytes=rss)
+
+    def _forget_memory(self, name: str) -> None:
+        for pid, seen in self._seen.items():
+            if seen.name == name:
+                self._seen[pid] = Usage(name=name, cpu_s=seen.cpu_s, rss_bytes=0)
 
     def usage(self) -> list[Usage]:
         return list(self._seen.values())

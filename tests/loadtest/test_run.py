@@ -71,7 +71,7 @@ async def test_the_parts_of_a_result_agree() -> None:
     assert met[2]["status"] == by_bin["503"] == found.ledger.failed
     assert [verdict.holds for verdict in found.verdicts] == [False, True, True, True]
     assert [(window.from_s, window.to_s, window.instances) for window in found.windows] == [(0.5, 1.0, [2])]
-    assert found.generator.lateness.count == 450
+    assert found.generator.lateness.count == 400
     assert found.text == text
 
 

@@ -28,7 +28,7 @@ POST = Kind(Request(method="POST"), "echo", "echo", "run-0-", True)
 
 
 def tally(bin_s: float = 0.1) -> Tally:
-    return Tally(bin_s, frozenset({200, 201}))
+    return Tally(bin_s, frozenset({200, 201}), [False, True])
 
 
 @given(st.integers(1, LONGEST_US))
@@ -74,7 +74,8 @@ def test_a_start_on_the_edge_of_a_bin_is_in_the_later_one(number: int):
 def test_what_was_taken_is_not_told_again():
     counted = tally()
     settle(counted, 0, 0.0, 0, 200, us=10)
-    counted.late(0.0000201)
+    counted.late(0.0000201, 1)
+    counted.late(0.0000301, 0)  # not measured
     assert counted.take_lateness() == {20: 1}
     assert len(counted.take_cells()) == 1
     assert counted.take_cells() == []

@@ -6,6 +6,7 @@ import math
 import struct
 import weakref
 import zlib
+from fractions import Fraction
 
 import pytest
 from hdrh.histogram import HdrHistogram
@@ -21,9 +22,9 @@ COUNTS = st.dictionaries(
 
 
 def exact(counts: dict[int, int], level: float) -> int:
-    """The value at the rank that the library takes, from all values in order."""
+    """The least value that at least `level` percent are at or below, from all values in order."""
     total = sum(counts.values())
-    rank = max(int(level * total / 100 + 0.5), 1)
+    rank = math.ceil(Fraction(str(level)) * total / 100)
     seen = 0
     for us in sorted(counts):
         seen += counts[us]
@@ -100,7 +101,8 @@ def test_it_tells_what_the_library_tells(counts: dict[int, int]) -> None:
     assert found.count == oracle.get_total_count()
     assert math.isclose(found.mean, oracle.get_mean_value(), rel_tol=1e-9)
     for level, us in zip(LEVELS, (found.p50, found.p90, found.p99, found.p99_9, found.p99_99, found.max), strict=True):
-        assert us == (oracle.get_value_at_percentile(level) if counts else 0)
+        rank = math.ceil(Fraction(str(level)) * found.count / 100)  # the library rounds to the nearest
+        assert us == (oracle.get_value_at_percentile(100 * rank / found.count) if counts else 0)
     assert found.max == oracle.get_max_value()
 
 

@@ -63,6 +63,17 @@ def test_a_process_that_has_just_ended_counts_with_what_was_seen_last() -> None:
     assert seen[0].rss_bytes > 0
 
 
+async def test_the_memory_of_one_that_was_started_again_counts_once() -> None:
+    meter = Meter()
+    for _ in range(2):
+        child = await Child.begin("plane", [sys.executable, "-S", "-c", WORK], speaks=True)
+        meter.look([child])
+        await child.end()
+    first, second = meter.usage()
+    assert (first.name, first.rss_bytes) == ("plane", 0)
+    assert second.rss_bytes > MIB
+
+
 def test_a_number_that_became_another_s_process_is_not_counted() -> None:
     meter = Meter()
     meter.look([cast("Child", Known("worker", os.getppid()))])
