@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 from collections import deque
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ _LOG_PIECE_BYTES = 65_536
 _LINE_BYTES = 64 * 1024 * 1024
 _SETTINGS = ("MESHPROXY_", "MESHCONTROL_")
 """Variables that a user may have set for a mesh of their own: a subject is as its files and its command line say."""
+_MOST_FILES = 1 << 20
+"""Some programs take memory for each that they may open."""
 _DRAIN_S = 1.0
 """A child of the child may still hold the pipe."""
 
@@ -31,6 +34,13 @@ def _die_with_parent(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it had ended before
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _allow_files() -> None:
+    """As many open files as this user may have: what a shell's soft limit happens to be is no property of a subject."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Child:
@@ -62,6 +72,7 @@ class Child:
 
         def prepare() -> None:
             _die_with_parent(parent)
+            _allow_files()
             if cores:
                 os.sched_setaffinity(0, cores)
 

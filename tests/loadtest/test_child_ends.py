@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 
@@ -27,6 +28,19 @@ async def test_what_it_said_last_is_in_the_log_line_by_line_when_the_wait_is_ove
         assert await child.wait() == 0
         assert list(child.log) == ["last words"] * (child.log.maxlen or 0)
         await child.end()
+
+
+async def test_it_may_open_as_many_files_as_this_user_may() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, before[1]), before[1]))
+    try:
+        child = await Child.begin("shell", ["sh", "-c", "ulimit -Sn; ulimit -Hn"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert await child.wait() == 0
+    await child.end()
+    soft, hard = child.log
+    assert soft == hard or int(soft) == 1 << 20
 
 
 async def test_the_settings_of_a_users_own_mesh_do_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
