@@ -75,13 +75,29 @@ def diff(old: Comparison, new: Comparison, tolerance_percent: float) -> list[Dif
     before = {(row.scenario, row.subject): row for row in rows(old)}
     after = {(row.scenario, row.subject): row for row in rows(new)}
     found = [*_machines(old, new), *_texts(old, new)]
+    known = set(old.failures)
+    found.extend(Difference("worse", text=f"could not be run: {told}") for told in new.failures if told not in known)
     for key, row in before.items():
         if key in after:
+            found.extend(_broken(row, after[key], old, new))
             found.extend(_rows(row, after[key], tolerance_percent))
         else:
             found.append(Difference("only_old", *key, text="not in the later results"))
     found.extend(Difference("only_new", *key, text="not in the earlier results") for key in after if key not in before)
     return found
+
+
+def _broken(old: Row, new: Row, earlier: Comparison, later: Comparison) -> Iterator[Difference]:
+    """Runs of the later results that broke or were cut short: worse where none of the earlier ones broke."""
+    broke = [
+        any(each.problems and (each.scenario, each.subject) == (row.scenario, row.subject) for each in side.results)
+        for row, side in ((old, earlier), (new, later))
+    ]
+    if new.excluded and new.rounds:
+        text = f"not everything counts in the later results: {'; '.join(new.excluded)}"
+        yield Difference("worse" if broke == [False, True] else "warning", new.scenario, new.subject, text=text)
+    elif broke == [False, True]:
+        yield Difference("worse", new.scenario, new.subject, text="the later runs broke")
 
 
 def _rows(old: Row, new: Row, tolerance_percent: float) -> Iterator[Difference]:

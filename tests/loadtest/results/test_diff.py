@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from loadtest.results.diff import Difference, diff
@@ -142,9 +143,27 @@ def test_of_what_must_not_happen_the_worst_round_counts() -> None:
 
 
 def test_rounds_that_went_wrong_are_not_compared() -> None:
-    (found,) = differences(rounds(1.0), rounds(9.0, problems=["it ended"]))
+    broke, found = differences(rounds(1.0), rounds(9.0, problems=["it ended"]))
+    assert (broke.kind, broke.text) == ("worse", "the later runs broke")
     assert found.kind == "incomparable"
     assert found.text == "no complete round in the later results: round 1: it ended"
+
+
+def test_runs_that_broke_or_could_not_be_made_are_worse() -> None:
+    sound, broken = rounds(1.0, 1.0), rounds(1.0, 1.0)
+    broken[1].problems = ["envoy ended"]
+    (found,) = differences(sound, broken)
+    assert (found.kind, found.text) == (
+        "worse",
+        "not everything counts in the later results: round 2: envoy ended",
+    )
+    assert [each.kind for each in differences(broken, broken)] == ["warning"]
+    assert [each.kind for each in differences(broken, sound)] == []
+    failed = msgspec.structs.replace(comparison(*sound), failures=["one-hangs, envoy, round 1: it cannot be started"])
+    assert [(each.kind, each.text) for each in diff(comparison(*sound), failed, 10)] == [
+        ("worse", "could not be run: one-hangs, envoy, round 1: it cannot be started"),
+    ]
+    assert diff(failed, failed, 10) == []
 
 
 @pytest.mark.parametrize(
