@@ -147,6 +147,7 @@ async def _send(record: Record, stage: _Stage, stop: asyncio.Event, watch: Calla
                 stage.workers.stop()
                 last = min(last, now + _LAST_REPORT_S)
             if now > last:
+                record.is_partial = True
                 record.note("the generator did not end in time; what it had reported until then is shown")
                 break
         if work.done():
@@ -173,6 +174,7 @@ async def _settle(record: Record, instances: Instances, now: float) -> bool:
 def _gather(record: Record, error: BaseException | None) -> None:
     """A generator process that ended before its time leaves a result with a problem, not none."""
     if error is not None:
+        record.is_partial = True
         record.end(monotonic())
         for each in error.exceptions if isinstance(error, BaseExceptionGroup) else [error]:
             record.note(str(each))
@@ -186,8 +188,8 @@ async def _change(record: Record, stage: _Stage) -> None:
 
 
 async def _compare(record: Record, stage: _Stage) -> Ledger:
-    """What was sent against what was executed, once origins have done what they were asked."""
-    if not stage.has_instances:
+    """What was sent against what was executed, once origins have done what they were asked; unknown without either."""
+    if not stage.has_instances or record.is_partial:
         return Ledger()
     await stage.instances.idle(_LAST_WORK_S)
     try:

@@ -83,7 +83,7 @@ class Endpoint(_Part):
 class Ledger(_Part, omit_defaults=False):
     """What was sent against what was executed, by id, over the whole run (unmeasured phases too).
 
-    `is_known` is false when the origins are not ours, and everything else zero then.
+    `is_known` is false when the origins are not ours, or a generator process did not tell all; everything else is zero.
     """
 
     is_known: bool = False

@@ -50,6 +50,8 @@ class Record:
         self.began = 0.0
         self.until_s = math.inf
         self.interrupted = False
+        self.is_partial = False
+        """A generator process did not tell all that it had sent."""
         self._meter = Meter()
         self._started = datetime.now(UTC)
         self._latest: dict[int, Report] = {}

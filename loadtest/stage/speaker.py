@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -13,6 +15,8 @@ from loadtest.process import Child, ChildError
 
 Heard = TypeVar("Heard")
 _encode = msgspec.json.Encoder().encode
+_END_S = 1.0
+"""What closes its output may live on."""
 
 
 class Speaker(Generic[Heard]):
@@ -34,7 +38,9 @@ class Speaker(Generic[Heard]):
         """The next message. ChildError when it ended, or says that it cannot go on."""
         line = await self.child.hear()
         if not line:
-            raise ChildError(f"{self.child.name} ended:\n{self.child.last_words()}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.child.wait(), _END_S)
+            raise ChildError(f"{self.child.name} ended with status {self.child.returncode}:\n{self.child.last_words()}")
         message: Heard = self._decode(line)
         if isinstance(message, Trouble):
             raise ChildError(f"{self.child.name}: {message.message}")

@@ -14,13 +14,15 @@ PATIENCE_S = 30.0
 ANSWER_S = 5.0
 """How long a program may take for one answer."""
 _POLL_S = 0.02
+_LOOK_S = 2.0
+"""How long it may take to say whether it is ready, before it is asked anew."""
 
 
 async def until(child: Child, is_ready: Callable[[], Awaitable[bool]]) -> None:
     """Returns when it is ready. SubjectError when the program ends before that, or PATIENCE_S pass."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while not await is_ready():
+            while not await _is_ready(is_ready):
                 if not child.is_running:
                     await child.wait()  # what it said last may still be in the pipe
                     raise SubjectError(
@@ -31,6 +33,14 @@ async def until(child: Child, is_ready: Callable[[], Awaitable[bool]]) -> None:
         raise SubjectError(
             f"{child.name} was not ready after {PATIENCE_S:g} s; its last words:\n{child.last_words()}"
         ) from None
+
+
+async def _is_ready(is_ready: Callable[[], Awaitable[bool]]) -> bool:
+    """Whoever holds its port, and never answers, must not hide that it has ended."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LOOK_S):
+            return await is_ready()
+    return False
 
 
 @contextlib.asynccontextmanager

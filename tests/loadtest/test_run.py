@@ -147,7 +147,8 @@ async def test_a_process_of_the_run_that_ends_is_a_problem_of_its_result() -> No
     text = written()
 
     found = await run(Trial(text, parse(text), "direct"), asyncio.Event(), lambda _: kill("loadtest.client"))
-    assert [problem.partition(":")[0] for problem in found.problems] == ["generator 1 ended"]
+    assert [problem.partition(":")[0] for problem in found.problems] == ["generator 1 ended with status -9"]
+    assert not found.ledger.is_known
 
 
 @pytest.mark.parametrize("rate", ["200/s", "9k/s"])
@@ -159,7 +160,7 @@ async def test_a_run_without_its_origin_ends_and_has_a_result_of_what_there_was(
             kill("loadtest.origin")
 
     found = await result(text, watch=watch)
-    assert [problem.partition(":")[0] for problem in found.problems] == ["origin ended"]
+    assert [problem.partition(":")[0] for problem in found.problems] == ["origin ended with status -9"]
     assert found.summary.counts["200"] > 50
     assert not found.ledger.is_known
     assert not found.interrupted

@@ -67,6 +67,8 @@ async def test_the_memory_of_one_that_was_started_again_counts_once() -> None:
     meter = Meter()
     for _ in range(2):
         child = await Child.begin("plane", [sys.executable, "-S", "-c", WORK], speaks=True)
+        child.tell(b"0")
+        await child.hear()
         meter.look([child])
         await child.end()
     first, second = meter.usage()
