@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -87,6 +89,9 @@ def _global(
 
 def main() -> None:
     """Run meshload."""
+    for name in ("stdout", "stderr"):  # None when whoever started this closed it
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the end
     try:
         app(prog_name="meshload")
     except (Failure, SubjectError) as failure:

@@ -40,13 +40,16 @@ def _paths(argument: str) -> list[Path]:
     path = Path(argument)
     if argument == ALL:
         path = SUITE
-    if argument and path.is_dir():
-        inside = sorted(path.glob("*.yaml"))
-        if not inside:
-            raise Failure(f"{argument}: no *.yaml file in this folder")
-        return inside
-    if path.is_file():
-        return [path]
+    try:
+        if argument and path.is_dir():
+            inside = sorted(path.glob("*.yaml"))
+            if not inside:
+                raise Failure(f"{argument}: no *.yaml file in this folder")
+            return inside
+        if argument and path.exists():
+            return [path]
+    except OSError as error:
+        raise Failure(f"{argument}: cannot be looked at: {error.strerror}") from None
     known = {_name(each): each for each in sorted(SUITE.glob("*.yaml"))}
     if argument in known:
         return [known[argument]]

@@ -24,11 +24,15 @@ def list_(
 ) -> None:
     """Show the scenarios that there are, and the subjects that they can be run against."""
     found = find([where])
-    scenarios = Table("SCENARIO", "TIME", "WHAT", box=None, pad_edge=False)
+    scenarios = Table(box=None, pad_edge=False)
+    for title in ("SCENARIO", "TIME", "WHAT"):
+        scenarios.add_column(title, overflow="fold")
     for _, scenario in found:
         scenarios.add_row(scenario.name, duration(scenario.duration_s), Text(printable(scenario.about.strip())))
     together = f"\ntogether {duration(sum(scenario.duration_s for _, scenario in found))} of load\n"
-    subjects = Table("SUBJECT", "WHAT", box=None, pad_edge=False)
+    subjects = Table(box=None, pad_edge=False)
+    for title in ("SUBJECT", "WHAT"):
+        subjects.add_column(title, overflow="fold")
     for name, about in choice.ABOUT.items():
         subjects.add_row(name, about)
     say(Group(scenarios, together, subjects))

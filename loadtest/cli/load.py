@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -104,7 +105,7 @@ def load(
         raise Failure("exactly one of --rate and --callers is given: --rate 500/s, or --callers 32")
     address, path = split(url)
     choice.check([address])
-    request: dict[str, Any] = {"method": method, "path": path, "headers": dict(map(_header, header or ()))}
+    request: dict[str, Any] = {"method": method, "path": path, "headers": _headers(header or ())}
     if text is not None:
         request["text"] = text
     phase: dict[str, Any] = {"for": for_, **({"rate": rate} if rate is not None else {"callers": callers})}
@@ -143,8 +144,15 @@ def split(url: str) -> tuple[str, str]:
     return f"{scheme}://{authority}", path if path.startswith("/") else f"/{path}"
 
 
-def _header(line: str) -> tuple[str, str]:
-    name, found, value = line.partition(":")
-    if not found or not name.strip():
-        raise Failure(f"--header {line!r}: a header is NAME:VALUE")
-    return name.strip(), value.strip()
+def _headers(lines: Sequence[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, found, value = (part.strip() for part in line.partition(":"))
+        if not found or not name:
+            raise Failure(f"--header {line!r}: a header is NAME:VALUE")
+        if name.lower() in map(str.lower, headers):
+            raise Failure(
+                f"--header {line!r}: {name} is given twice; a header that is a list has its values in one line"
+            )
+        headers[name] = value
+    return headers

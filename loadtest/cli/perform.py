@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, Self
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -44,15 +45,19 @@ def perform(chosen: Sequence[Chosen], rounds: int, out: Path, name: str, show: S
     def keep(comparison: Comparison) -> None:
         folder.put(_RESULT, encode(comparison))
 
-    comparison = asyncio.run(_all(chosen, rounds, keep, screen, pin=pin))
-    folder.put(_PAGE, render(comparison).encode())
-    say(show(comparison))
-    for failure in comparison.failures:
-        _tell(screen, failure)
-    if comparison.interrupted and not comparison.results:
-        _tell(screen, "interrupted before anything was measured")
-    for path in folder.kept:
-        screen.print(str(path), soft_wrap=True, markup=False)
+    # What is told and kept at the end is not cut short by a second signal.
+    with _Heeding() as heeding:
+        comparison = asyncio.run(_all(chosen, rounds, keep, screen, heeding, pin=pin))
+        folder.put(_PAGE, render(comparison).encode())
+        try:
+            say(show(comparison))
+        finally:
+            for failure in comparison.failures:
+                _tell(screen, failure)
+            if comparison.interrupted and not comparison.results:
+                _tell(screen, "interrupted before anything was measured")
+            for path in folder.kept:
+                screen.print(str(path), soft_wrap=True, markup=False)
     raise typer.Exit(_status(comparison, is_kept=len(folder.kept) == len((_RESULT, _PAGE))))
 
 
@@ -77,14 +82,43 @@ def _tell(screen: Console, trouble: str) -> None:
     screen.print(trouble, style="red", markup=False, soft_wrap=True)
 
 
+class _Heeding:
+    """While it lasts, the signals that end a program stop what runs, and nothing else."""
+
+    def __init__(self) -> None:
+        self._stop: Callable[[], object] = lambda: None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                self._before[number] = signal.signal(number, lambda *_: self._stop())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def stopping(self, stop: asyncio.Event) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        self._stop = partial(loop.call_soon_threadsafe, stop.set)
+        try:
+            yield
+        finally:
+            self._stop = lambda: None
+
+
 async def _all(
-    chosen: Sequence[Chosen], rounds: int, keep: Callable[[Comparison], None], screen: Console, *, pin: bool
+    chosen: Sequence[Chosen],
+    rounds: int,
+    keep: Callable[[Comparison], None],
+    screen: Console,
+    heeding: _Heeding,
+    *,
+    pin: bool,
 ) -> Comparison:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            loop.add_signal_handler(number, stop.set)
 
     @contextlib.contextmanager
     def show(turn: Turn) -> Iterator[Callable[[Now], None]]:
@@ -95,7 +129,8 @@ async def _all(
             yield line.update
             line.end()
 
-    return await compare(chosen, rounds, stop, show, keep, pin=pin)
+    with heeding.stopping(stop):
+        return await compare(chosen, rounds, stop, show, keep, pin=pin)
 
 
 def _status(comparison: Comparison, *, is_kept: bool) -> int:

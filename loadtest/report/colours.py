@@ -57,7 +57,7 @@ def subjects(names: Iterable[str]) -> dict[str, Line]:
     found: dict[str, Line] = {}
     seen: dict[str, int] = {}
     for name in dict.fromkeys(names):
-        family = next((each for each in FAMILIES if name == each or name.startswith(each + "-")), "")
+        family = next((each for each in FAMILIES if name == each or name.startswith((each + "-", each + " "))), "")
         hues = FAMILIES.get(family, OTHERS)
         number = seen[family] = seen.get(family, -1) + 1
         found[name] = Line(hues[number % len(hues)], DASHES[number // len(hues) % len(DASHES)])

@@ -69,7 +69,7 @@ def _notes(comparison_: Comparison) -> list[str]:
         late_us = max(each.generator.lateness.p99 for each in limited)
         late = f" (late by up to {latency(late_us)} at p99)" if late_us else ""
         reasons = list(dict.fromkeys(reason for each in limited for reason in each.generator.limited))
-        more = f"; and {len(reasons) - _MOST_REASONS} reasons more" if len(reasons) > _MOST_REASONS else ""
+        more = f"; and {plural(len(reasons) - _MOST_REASONS, 'more reason')}" if len(reasons) > _MOST_REASONS else ""
         found.append(
             f"{sheets.LIMITED}: in {len(limited)} of {plural(len(comparison_.results), 'run')} the generator itself "
             f"was the limit{late}, and some of the latency may be its own: {'; '.join(reasons[:_MOST_REASONS])}{more}. "

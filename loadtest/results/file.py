@@ -64,7 +64,7 @@ def read(path: Path) -> Comparison:
         head = msgspec.json.decode(data, type=_Head)
     except msgspec.ValidationError:
         raise FileError(f"{path}: JSON, but no result of meshload") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FileError(f"{path}: not JSON: {error}") from None
     if head.schema != SCHEMA:
         hint = "run the scenario again" if head.schema < SCHEMA else "a newer meshload reads it"

@@ -72,4 +72,8 @@ def _parse(url: str) -> tuple[str, str, int]:
     has_more = parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc
     if parts.scheme != "http" or not parts.hostname or has_more or port == 0:
         raise SubjectError(form)
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError as error:
+        raise SubjectError(f"{form} ({parts.hostname} is no name of a host: {error})") from None
     return parts.netloc, parts.hostname, port

@@ -84,6 +84,14 @@ def test_a_wrong_file_starts_nothing_and_tells_every_line(tmp_path: Path) -> Non
         (["load", "http://127.0.0.1:1", "--rate", "5"], "rate: a rate is"),
         (["load", "http://127.0.0.1:1", "--rate", "5/s", "-H", "x"], "NAME:VALUE"),
         (["load", "http://127.0.0.1:1/#part", "--rate", "5/s"], "#"),
+        (
+            ["load", "http://127.0.0.1:1/", "--rate", "5/s", "-H", "Cookie: a", "-H", "cookie: b"],
+            "cookie is given twice",
+        ),
+        (["load", "http://127..0.0.1:1/", "--rate", "5/s"], "127..0.0.1 is no name of a host"),
+        (["explain", "x" * 300], "cannot be looked at: File name too long"),
+        (["page", "short.yaml", "-o", "."], "the name of a file is needed"),
+        (["page", "short.yaml", "-o", "short.yaml"], "which the page would replace"),
         (["diff", "short.yaml", "short.yaml"], "short.yaml"),
         (["page", "short.yaml"], "short.yaml"),
     ],
@@ -194,6 +202,8 @@ def test_a_comparison_runs_all_in_turns_and_can_be_held_against_another(
         "| short",
     ]
     assert err.strip() == "page.html"
+    assert ended(monkeypatch, "page", str(path), "new.json", "--markdown") == 0
+    assert f"| direct ({path}) | direct (new.json) |" in capsys.readouterr().out.replace("\\", "")
 
 
 def test_an_address_is_loaded_without_a_file(tmp_path: Path) -> None:

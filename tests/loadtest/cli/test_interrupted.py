@@ -55,6 +55,23 @@ def test_an_interrupted_run_keeps_what_it_has_and_leaves_nothing_running(
     assert list(temporary(tmp_path).iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_takes_nothing_away(tmp_path: Path, number: int) -> None:
+    with running("run", file(tmp_path, LONG), "--subject", "direct", where=tmp_path) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if " s of 10 m" in line:
+                break
+        while not list(tmp_path.glob("meshload-results/*/page.html")):
+            assert process.poll() is None
+            process.send_signal(number)
+            time.sleep(0.02)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, err
+    assert "page.html" in err
+    assert "success" in out
+
+
 def test_a_run_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:
     with running("run", file(tmp_path, LONG), "--subject", "meshproxy-snapshot", where=tmp_path) as process:
         until(lambda: len(family(process.pid)) == 3)

@@ -47,6 +47,19 @@ def test_what_cannot_be_printed_is_told(tmp_path: Path) -> None:
     assert (status, err) == (3, "error: standard output cannot be written: No space left on device\n")
 
 
+def test_an_output_that_was_closed_from_the_start_is_no_error(tmp_path: Path) -> None:
+    with running("list", where=tmp_path, prepare=partial(os.close, 1)) as process:
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_where_results_are_is_told_when_they_cannot_be_printed(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        status, _, err = say("run", file(tmp_path, SHORT), where=tmp_path, stdout=full)
+    assert status == 3
+    assert "result.json" in err
+    assert "page.html" in err
+
+
 def test_signs_that_a_terminal_does_not_have_are_replaced(tmp_path: Path) -> None:
     about = SHORT.replace("name: short", "name: short\nabout: 'so \N{BULLET} it is'")
     status, out, err = say("list", file(tmp_path, about), where=tmp_path, PYTHONIOENCODING="ascii")
