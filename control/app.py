@@ -16,7 +16,6 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import sys
 import time
@@ -49,6 +48,7 @@ from control.push.server import PushServer
 from control.settings import Address, Settings
 from control.store import token
 from control.store.store import StoreError, check_directory
+from meshproxy.kit import files
 from meshproxy.kit.aio.tasks import Tasks
 from meshproxy.wire.address import format_place
 
@@ -125,7 +125,7 @@ def check(settings: Settings) -> int:
 def serve(settings: Settings) -> int:
     """Run until told to end; 1 if it could not start, or not go on."""
     control_log.start(settings.log_level, settings.log_format)
-    _allow_files()
+    files.allow(MAX_FILES)
     try:
         return uvloop.run(App(settings).run())
     except KeyboardInterrupt:
@@ -234,14 +234,6 @@ class App:
         log.error("%s", await source.ended())
         self._status = 1
         self._ending.set()
-
-
-def _allow_files() -> None:
-    """Each connection is an open file, and the usual limit is for programs that have no thousand sidecars."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
-    if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 async def _listen(flag: str, server: Server, address: Address) -> None:

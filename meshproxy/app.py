@@ -21,6 +21,7 @@ from meshproxy.admin.view import EndpointRow
 from meshproxy.config import Address, Settings
 from meshproxy.discovery.file import SnapshotFile
 from meshproxy.discovery.snapshots import Snapshots, check_compiles
+from meshproxy.kit import files
 from meshproxy.kit import log as process_log
 from meshproxy.kit.aio.tasks import Tasks
 from meshproxy.metrics.exposition import Source as Samples
@@ -77,6 +78,7 @@ def check(settings: Settings) -> int:
 def run(settings: Settings) -> int:
     """Run until the end; 1 if it could not start."""
     process_log.start(settings.log_level)
+    files.allow()
     try:
         return uvloop.run(App(settings).run())
     except KeyboardInterrupt:

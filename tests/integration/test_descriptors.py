@@ -22,6 +22,14 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
 
 
+def test_a_soft_limit_that_is_too_low_for_a_proxy_is_raised(tmp_path: Path) -> None:
+    def usual() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 4000))
+
+    with server(ok()) as origin, started(tmp_path, service("echo", [origin]), limit=usual) as sidecar:
+        assert sidecar.metric(r"process_max_fds") == 4000
+
+
 def _answer(sock: socket.socket) -> tuple[int, str]:
     """Status and Proxy-Status of the next response."""
     sock.settimeout(10)
