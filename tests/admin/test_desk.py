@@ -26,10 +26,11 @@ def view():
 
 @pytest.fixture(autouse=True)
 def _level_as_before():
-    logger = logging.getLogger(log.ROOTS[0])
-    before = logger.level
+    loggers = [logging.getLogger(root) for root in log.ROOTS]
+    before = [logger.level for logger in loggers]
     yield
-    logger.setLevel(before)
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
 
 
 def ask(view, target, method="GET", *, host="localhost:15000", origin="", is_public=False) -> Response:

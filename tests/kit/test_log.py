@@ -11,11 +11,12 @@ from meshproxy.kit import log
 
 @pytest.fixture(autouse=True)
 def _as_before():
-    logger = logging.getLogger(log.ROOTS[0])
-    before = logger.handlers[:], logger.level, logger.propagate
+    loggers = [logging.getLogger(root) for root in log.ROOTS]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     yield
-    logger.handlers[:], level, logger.propagate = before
-    logger.setLevel(level)
+    for logger, (handlers, level, propagates) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.propagate = handlers, propagates
+        logger.setLevel(level)
 
 
 def test_json_lines_hold_time_level_logger_message_and_traceback():

@@ -52,7 +52,7 @@ async def result(text: str, subject: str = "direct", watch: Callable[[Now], None
 async def test_the_parts_of_a_result_agree() -> None:
     text = written(
         origins={"echo": {"instances": 3, "service_time": "1ms"}},
-        faults=[{"at": "500ms", "for": "500ms", "instances": [2], "status": 503}],
+        faults=[{"at": "750ms", "for": "500ms", "instances": [2], "status": 503}],
         expect=[{"success": 99}, {"repeated_writes": 0, "lost": 0}, {"to": "500ms", "success": 100}],
     )
     found = await result(text)
@@ -70,7 +70,7 @@ async def test_the_parts_of_a_result_agree() -> None:
     met = {each.instance: sum((Counter(one.faults) for one in each.bins), Counter[str]()) for each in found.endpoints}
     assert met[2]["status"] == by_bin["503"] == found.ledger.failed
     assert [verdict.holds for verdict in found.verdicts] == [False, True, True, True]
-    assert [(window.from_s, window.to_s, window.instances) for window in found.windows] == [(0.5, 1.0, [2])]
+    assert [(window.from_s, window.to_s, window.instances) for window in found.windows] == [(0.75, 1.25, [2])]
     assert found.generator.lateness.count == 400
     assert found.text == text
 
