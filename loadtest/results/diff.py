@@ -79,7 +79,7 @@ def diff(old: Comparison, new: Comparison, tolerance_percent: float) -> list[Dif
     found.extend(Difference("worse", text=f"could not be run: {told}") for told in new.failures if told not in known)
     for key, row in before.items():
         if key in after:
-            found.extend(_broken(row, after[key], old, new))
+            found.extend(_broken(row, after[key]))
             found.extend(_rows(row, after[key], tolerance_percent))
         else:
             found.append(Difference("only_old", *key, text="not in the later results"))
@@ -87,16 +87,13 @@ def diff(old: Comparison, new: Comparison, tolerance_percent: float) -> list[Dif
     return found
 
 
-def _broken(old: Row, new: Row, earlier: Comparison, later: Comparison) -> Iterator[Difference]:
+def _broken(old: Row, new: Row) -> Iterator[Difference]:
     """Runs of the later results that broke or were cut short: worse where none of the earlier ones broke."""
-    broke = [
-        any(each.problems and (each.scenario, each.subject) == (row.scenario, row.subject) for each in side.results)
-        for row, side in ((old, earlier), (new, later))
-    ]
+    is_worse = new.is_broken and not old.is_broken
     if new.excluded and new.rounds:
         text = f"not everything counts in the later results: {'; '.join(new.excluded)}"
-        yield Difference("worse" if broke == [False, True] else "warning", new.scenario, new.subject, text=text)
-    elif broke == [False, True]:
+        yield Difference("worse" if is_worse else "warning", new.scenario, new.subject, text=text)
+    elif is_worse:
         yield Difference("worse", new.scenario, new.subject, text="the later runs broke")
 
 

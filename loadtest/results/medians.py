@@ -46,6 +46,8 @@ class Row:
     holds: bool | None
     """Whether every expectation held in every round that was not interrupted, without a problem. None: not judged."""
     excluded: list[str]
+    is_broken: bool
+    """Whether any round had a problem of the run."""
     limited: list[str]
     """Rounds that count, but in which the generator was the limit; why."""
 
@@ -82,6 +84,7 @@ def _row(scenario: str, subject: str, results: Sequence[Result]) -> Row:
         cpu_us=spread(_cpu_us),
         rss_bytes=spread(lambda result: sum(each.rss_bytes for each in result.usage) if result.usage else None),
         holds=_holds(results),
+        is_broken=any(result.problems for result in results),
         excluded=[told for result in results if (told := _excluded(result))],
         limited=[
             f"round {result.round}: {'; '.join(result.generator.limited)}"
