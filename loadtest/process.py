@@ -37,7 +37,10 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _allow_files() -> None:
-    """As many open files as this user may have: what a shell's soft limit happens to be is no property of a subject."""
+    """As many open files as this user may have.
+
+    A connection is a file, and what a shell's soft limit happens to be is no property of a subject.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import sys
 from time import monotonic
 from typing import Any
@@ -146,9 +145,6 @@ async def _run() -> int:
 
 
 def main() -> int:
-    # A connection is a file, and a scenario may have thousands.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return uvloop.run(_run())
 
 
